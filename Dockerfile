@@ -1,0 +1,80 @@
+# Debian's own Python; both stages have the same one.
+ARG PYTHON=3.13
+
+# --- Build: compilers stay here, /venv and /app go on ---
+FROM debian:trixie-slim AS build
+ARG PYTHON
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+ENV PIP="pip --python /venv/bin/python3 --no-cache-dir"
+
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends \
+        ca-certificates gcc libc6-dev libpcre2-dev nginx python3-pip python3-venv "python${PYTHON}-dev" \
+ && rm -rf /var/lib/apt/lists/*
+
+# python3 as a shell around the shared library that uWSGI needs too: Debian's own is a second copy of it, 7 MB.
+RUN echo 'int Py_BytesMain(int, char **); int main(int c, char **v) { return Py_BytesMain(c, v); }' \
+  | gcc -O2 -s -x c - -o /usr/local/bin/python3 "-lpython${PYTHON}" \
+ && /usr/local/bin/python3 -m venv --without-pip /venv
+
+# A proxy that inspects TLS needs its certificate here: docker build --secret id=ca,src=BUNDLE
+COPY runtime/requirements.lock /tmp/runtime.lock
+RUN --mount=type=secret,id=ca \
+    if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
+ && $PIP install --require-hashes -r /tmp/runtime.lock
+
+# The app: its own lock if it has one, else its plain requirements, else none.
+COPY src /app
+RUN --mount=type=secret,id=ca \
+    if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
+ && cd /app \
+ && if [ -e requirements.lock ]; then \
+        $PIP install --require-hashes -r requirements.lock \
+     && { $PIP install --no-index -r requirements.txt || { echo "requirements.lock is out of date: run make lock"; exit 1; }; } \
+    elif [ -e requirements.txt ]; then $PIP install -r requirements.txt; fi \
+ && $PIP check \
+ && chmod -R a+rX /app
+
+COPY runtime /venv/lib/python${PYTHON}/site-packages/runtime
+RUN rm -rf /venv/lib/python*/site-packages/supervisor/tests \
+ && find /venv -name '*.so' -exec strip {} + \
+ && python3 -m compileall -q /venv/lib/python*/site-packages/runtime \
+ && { python3 -m compileall -qq /app || true; }
+
+# --- Run: nothing but what runs ---
+FROM debian:trixie-slim
+ARG PYTHON
+
+COPY --from=build /usr/local/bin/python3 /usr/local/bin/
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends "libpython${PYTHON}" \
+ && python3 -m compileall -q /usr/lib/python${PYTHON} \
+ && rm -rf /var/lib/apt/lists/* /var/cache/debconf/*-old /var/log/* \
+ && chmod 1777 /run \
+ && useradd --uid 10001 --gid 0 --no-create-home --home-dir /tmp wsgi
+
+# nginx's package wants iproute2 and 20 more for its init script, 9 MB that no container runs.
+COPY --from=build /usr/sbin/nginx /usr/sbin/
+COPY --from=build /etc/nginx/mime.types /etc/nginx/
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+
+COPY --from=build /venv /venv
+COPY nginx.conf uwsgi.ini supervisord.ini /etc/wsgi/
+COPY profiles /etc/wsgi/profiles
+COPY --from=build /app /app
+
+ENV PATH=/venv/bin:$PATH \
+    HOME=/tmp \
+    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+LABEL org.opencontainers.image.title="wsgi" \
+      org.opencontainers.image.description="A WSGI app behind Nginx and uWSGI in one container" \
+      org.opencontainers.image.licenses="MIT"
+WORKDIR /app
+EXPOSE 80
+USER 10001:0
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 CMD ["python3", "-P", "-m", "runtime.health"]
+# -P: the app's own modules must not stand in for Python's while the container starts.
+ENTRYPOINT ["python3", "-P", "-m", "runtime"]

@@ -1,0 +1,12 @@
+"""The container's own Python: it checks the settings, starts the programs and answers for them."""
+
+from pathlib import Path
+
+CONFIG = Path("/etc/wsgi")
+"""The folder of nginx.conf, uwsgi.ini, supervisord.ini and profiles/ in the image."""
+
+APP = Path("/app")
+"""The folder that `src/` becomes in the image."""
+
+RUN = Path("/run")
+"""What the start writes, and the programs' sockets and pid files."""

@@ -1,0 +1,117 @@
+"""Everything that has to be right before anything starts: values for `auto`, rendered nginx.conf, a free port."""
+
+import errno
+import math
+import os
+import re
+import resource
+import socket
+import subprocess
+from pathlib import Path
+
+from runtime import CONFIG, RUN, limits
+from runtime.settings import Settings
+
+PLACEHOLDERS = {
+    "nginx.conf": re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}"),
+    "uwsgi.ini": re.compile(r"\$\(([^)]*)\)"),
+    "supervisord.ini": re.compile(r"%\(ENV_([^)]*)\)s"),
+}
+"""How each program's file names a value. nginx doesn't read the environment, so its file is rendered."""
+
+WORKER_BYTES = 64 << 20
+"""What a uWSGI process may need; `auto` puts no more of them into the memory."""
+
+MAX_FILES = 65536
+"""Programs loop over or allocate for as many files as they may open: a limit of 10^9 is none."""
+
+# What Kubernetes puts into the environment for a service that is named uwsgi.
+KUBERNETES = re.compile(r"UWSGI_(SERVICE_(HOST|PORT.*)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
+
+
+def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
+    """What the configuration files may name: each setting, `auto` computed, and what follows from the machine."""
+    named = settings.values()
+    if settings.WEB_CONCURRENCY == "auto":
+        fitting = max(1, limit.memory // WORKER_BYTES)
+        named["WEB_CONCURRENCY"] = str(min(max(2, math.ceil(limit.cpus)), fitting))
+    files = _raise_file_limit()
+    return named | {
+        "FLASK_DEBUG": named["DEBUG"],
+        "NGINX_WORKERS": str(math.ceil(limit.cpus)),
+        "NGINX_CONNECTIONS": str(min(files // 2, 4096)),
+        # uWSGI refuses a longer queue than the kernel's.
+        "LISTEN_BACKLOG": Path("/proc/sys/net/core/somaxconn").read_text().strip(),
+        # Without IPv6 nginx gets an address that nobody can reach, as it wants one.
+        "LISTEN_IPV6": f"[::]:{settings.PORT}" if _has_ipv6() else f"unix:{RUN}/no-ipv6.sock",
+    }
+
+
+def uwsgi_variables() -> list[str]:
+    """Problems of the UWSGI_* variables, which uWSGI takes for its options; drops those that Kubernetes makes."""
+    fixed = set(re.findall(r"^([a-z-]+) *=", (CONFIG / "uwsgi.ini").read_text(), re.MULTILINE))
+    problems = []
+    for name in [name for name in os.environ if name.startswith("UWSGI_")]:
+        option = name.removeprefix("UWSGI_").lower().replace("_", "-")
+        if KUBERNETES.fullmatch(name):
+            del os.environ[name]
+        elif option in fixed:
+            problems.append(f"{name} has no effect: uwsgi.ini sets {option}")
+        elif option not in _uwsgi_options():
+            problems.append(f"{name} is not an option of uWSGI")
+    return problems
+
+
+def _uwsgi_options() -> set[str]:
+    text = subprocess.run(["uwsgi", "--help"], capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"--([a-z0-9-]+)", text))
+
+
+def unknown_placeholders(named: dict[str, str]) -> list[str]:
+    """Problems of the configuration files: names in them that have no value."""
+    problems = []
+    for file, pattern in PLACEHOLDERS.items():
+        # uWSGI and supervisor read the whole environment; nginx gets nothing that wasn't checked.
+        known = named.keys() if file == "nginx.conf" else named.keys() | os.environ.keys()
+        for name in sorted(set(pattern.findall((CONFIG / file).read_text())) - known):
+            problems.append(f"{file} names {name}, which has no value: it is not a setting, or not set")
+    return problems
+
+
+def render(named: dict[str, str]) -> None:
+    """Writes nginx.conf with the values in it, and the address that the health check asks."""
+    text = PLACEHOLDERS["nginx.conf"].sub(lambda match: named[match[1]], (CONFIG / "nginx.conf").read_text())
+    (RUN / "nginx.conf").write_text(text)
+    (RUN / "health").write_text(f"{named['PORT']}{named['HEALTH_PATH']}")
+
+
+def port_problem(port: int) -> list[str]:
+    """Why nginx would not get its port; trying it here gives one clear error instead of nginx's retries."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            mend = {
+                errno.EACCES: "only root may use it here; give a PORT from 1024 on",
+                errno.EADDRINUSE: "another program has it; give another PORT",
+            }.get(error.errno or 0, str(error))
+            return [f"PORT is {port}: {mend}"]
+    return []
+
+
+def _raise_file_limit() -> int:
+    """Lets the programs open as many files as they are allowed to, within reason; returns how many that is."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    return files
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        return False
+    return True

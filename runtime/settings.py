@@ -1,0 +1,164 @@
+"""The settings: one typed table, and where each value comes from.
+
+Precedence: the environment, then the file /run/secrets/NAME, then the profile's YAML file, then the default.
+`python -m runtime.settings` prints the table as README has it.
+"""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, YamlConfigSettingsSource
+
+from runtime import APP, CONFIG
+
+SECRETS = Path("/run/secrets")
+"""Where Docker and Kubernetes put secrets, a file each."""
+
+
+class BadSettings(Exception):
+    """The container can't start as it was told to; `problems` holds one sentence for each reason."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+# What the front may be told without quoting: nothing here means anything to nginx.
+UrlPath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-]$")]
+Seconds = Annotated[int, Field(ge=1, le=86400)]
+Auto = Literal["auto"]
+
+
+class Settings(BaseSettings):
+    """Every setting by its name in the environment. A value that doesn't fit its type stops the container."""
+
+    model_config = SettingsConfigDict(
+        case_sensitive=True,
+        env_ignore_empty=True,
+        extra="forbid",
+        validate_default=False,
+        hide_input_in_errors=True,
+    )
+
+    PROFILE: str = Field(
+        "production",
+        description="file in `profiles/` that settings come from; `development` reloads code and shows tracebacks",
+    )
+    PORT: int = Field(
+        80,
+        ge=1,
+        le=65535,
+        validation_alias=AliasChoices("PORT", "LISTEN_PORT"),
+        description="public port, on IPv4 and IPv6",
+    )
+    WEB_CONCURRENCY: Annotated[int, Field(ge=1, le=1024)] | Auto = Field(
+        "auto",
+        union_mode="left_to_right",
+        description="uWSGI processes; auto: one for each CPU that the container may use, at least 2, "
+        "and no more than its memory holds at 64 MB each",
+    )
+    THREADS: int = Field(8, ge=1, le=1024, description="threads a uWSGI process")
+    REQUEST_TIMEOUT: Seconds = Field(
+        30, description="seconds a request may take; then its worker is replaced and its client gets a 504"
+    )
+    GRACE_PERIOD: Seconds = Field(
+        8, description="seconds that requests in flight get at a stop (`docker stop` kills after 10)"
+    )
+    MAX_BODY_SIZE: str = Field(
+        "10m",
+        pattern=r"^[0-9]{1,12}[kKmMgG]?$",
+        validation_alias=AliasChoices("MAX_BODY_SIZE", "NGINX_MAX_UPLOAD"),
+        description="largest request body, in bytes or with `k`, `m` or `g`; 0: any size",
+    )
+    STATIC_URL: UrlPath = Field("/static", description="where Nginx serves files by itself; what it doesn't find goes to the app")
+    STATIC_PATH: UrlPath = Field("/app/static", description="folder in the container that these files come from")
+    HEALTH_PATH: UrlPath = Field(
+        "/health", description="what the health check asks, through Nginx and uWSGI; any answer below 500 is healthy"
+    )
+    ACCESS_LOG: bool = Field(True, description="`on` or `off`: a line for each request")
+    DEBUG: bool = Field(False, description="`on` or `off`: code is reloaded when it changes, tracebacks show on the page")
+    SECRET_KEY: SecretStr | None = Field(
+        None, description="Flask's key for signing sessions; without it sessions fail loudly"
+    )
+
+    @field_validator("PROFILE")
+    @classmethod
+    def _profile_exists(cls, name: str) -> str:
+        known = sorted(path.stem for path in (CONFIG / "profiles").glob("*.yaml"))
+        if name not in known:
+            raise ValueError(f"there are the profiles {', '.join(known)}")
+        return name
+
+    @field_validator("STATIC_PATH")
+    @classmethod
+    def _static_holds_no_code(cls, path: str) -> str:
+        if APP.is_relative_to(path):
+            raise ValueError(f"{path} would publish the code in {APP}")
+        return path
+
+    @classmethod
+    def settings_customise_sources(  # type: ignore[no-untyped-def]
+        cls, settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
+    ):
+        """The sources in the order of precedence, highest first (pydantic-settings calls this)."""
+        chosen = file_secret_settings() | env_settings()
+        profile = chosen.get("PROFILE", cls.model_fields["PROFILE"].default)
+        return env_settings, file_secret_settings, YamlConfigSettingsSource(settings_cls, profile_file(profile))
+
+    def values(self) -> dict[str, str]:
+        """Each setting that has a value, as text for the environment: switches are 1 and 0, secrets are plain."""
+        return {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else str(int(value) if value in (True, False) else value)
+            for name, value in self
+            if value is not None
+        }
+
+
+def profile_file(name: str) -> Path:
+    """The YAML file of a profile, whether or not there is one."""
+    return CONFIG / "profiles" / f"{name}.yaml"
+
+
+def load() -> Settings:
+    """Reads the settings of this container.
+
+    Raises BadSettings, with every setting that is wrong: its name, what it got and what it takes.
+    """
+    try:
+        return Settings(_secrets_dir=SECRETS if SECRETS.is_dir() else None)  # type: ignore[call-arg]
+    except ValidationError as error:
+        complaints: dict[str, list[str]] = {}
+        for detail in error.errors():
+            complaints.setdefault(str(detail["loc"][0]), []).append(_complaint(detail))
+        raise BadSettings([f"{name} {', or '.join(said)}" for name, said in complaints.items()]) from None
+    except (yaml.YAMLError, ValueError, OSError) as error:
+        raise BadSettings([f"the profile can't be read: {' '.join(str(error).split())}"]) from None
+
+
+def _complaint(detail: Any) -> str:
+    """One error of pydantic's as the rest of a sentence that begins with the setting's name."""
+    name = str(detail["loc"][0])
+    if detail["type"] == "extra_forbidden":
+        meant = get_close_matches(name, Settings.model_fields, 1)
+        return "in the profile is not a setting" + (f" (is {meant[0]} meant?)" if meant else "")
+    secret = "SecretStr" in str(Settings.model_fields[name].annotation)
+    reason = detail["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    return f"is {'(hidden)' if secret else repr(detail['input'])}: {reason}"
+
+
+def table() -> str:
+    """The settings as the Markdown table of README."""
+    rows = ["| name (alias) | default | meaning |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        choices = field.validation_alias.choices[1:] if isinstance(field.validation_alias, AliasChoices) else []
+        alias = "".join(f" (`{choice}`)" for choice in choices)
+        default = {None: "(none)", True: "on", False: "off"}.get(field.default, field.default)
+        rows.append(f"| `{name}`{alias} | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())

@@ -1,0 +1,228 @@
+"""supervisord as process 1: its own Supervisor class, with an exit code that is true.
+
+What is added: programs start at once instead of after its first poll, signals are seen at once, a program that
+dies again and again ends the container, HUP reloads the app's code, and in development so does an edit.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections import defaultdict, deque
+from typing import Any
+
+from supervisor import events, loggers
+from supervisor.medusa.asyncore_25 import ExitNow
+from supervisor.options import ServerOptions
+from supervisor.states import SupervisorStates
+from supervisor.supervisord import Supervisor
+
+from runtime import APP, CONFIG, RUN, logs
+
+NO_APP = 22
+"""uWSGI's exit code when the app does not import."""
+
+DEATHS, WINDOW = 4, 20
+"""A program that dies this often within so many seconds ends the container."""
+
+
+class Options(ServerOptions):  # type: ignore[misc]
+    """supervisord's options, with our log."""
+
+    first = True
+    test = False
+
+    def make_logger(self) -> None:
+        """supervisord's own lines go where everyone's go."""
+        self.logger = loggers.Logger(self.loglevel, [Log()])
+
+
+class Log(loggers.Handler):  # type: ignore[misc]
+    """What supervisord says, as lines of the container's log."""
+
+    levels = {"CRIT": "critical", "ERRO": "error", "WARN": "warning", "INFO": "info"}
+
+    def emit(self, record: Any) -> None:
+        """Logs one of its messages, which are formatted by then or have values beside them."""
+        message = record.msg % record.kw if record.kw else record.msg
+        logs.write(self.levels.get(record.asdict()["levelname"], "debug"), "supervisord", message)
+
+    def close(self) -> None:
+        """There is nothing of its own to close."""
+
+
+class Container(Supervisor):  # type: ignore[misc]
+    """supervisord, but its end is the container's end and has a reason."""
+
+    def __init__(self, options: Options, grace_period: int, watch: bool) -> None:
+        super().__init__(options)
+        self.exit_code = 0
+        self._grace_period = grace_period
+        self._stop_at = 0.0
+        self._wakeup = Wakeup()
+        self._output = logs.Programs()
+        self._deaths: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=DEATHS))
+        self._orphans: dict[int, float] = {}
+        self._reload_again = False
+        self._watched = _edited() if watch else None
+
+    # --- supervisor's own hooks ---
+
+    def runforever(self) -> None:
+        """The main loop."""
+        events.subscribe(events.SupervisorRunningEvent, self._start)
+        events.subscribe(events.SupervisorStoppingEvent, self._stop)
+        events.subscribe(events.ProcessLogStdoutEvent, self._program_said)
+        events.subscribe(events.ProcessStateStoppedEvent, self._program_stopped)
+        events.subscribe(events.ProcessStateExitedEvent, self._program_died)
+        events.subscribe(events.ProcessStateFatalEvent, self._program_failed)
+        super().runforever()
+
+    def get_process_map(self) -> dict[int, Any]:
+        """What the poll of the main loop waits for."""
+        return super().get_process_map() | {self._wakeup.fd: self._wakeup}
+
+    def handle_signal(self) -> None:
+        """HUP reloads the app; INT, QUIT and TERM stop the container."""
+        received = self.options.get_signal()
+        if received == signal.SIGHUP:
+            self.reload()
+        elif received in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+            self.options.logger.info(f"{signal.Signals(received).name}: stopping")
+            self.options.mood = SupervisorStates.SHUTDOWN
+
+    def tick(self, now: float | None = None) -> None:
+        """What has to be looked at about once a second."""
+        super().tick(now)
+        for group, deadline in list(self._orphans.items()):
+            if time.monotonic() > deadline:
+                _signal_group(group, signal.SIGKILL)
+                del self._orphans[group]
+        if self._watched is not None:
+            before, self._watched = self._watched, _edited()
+            if before != self._watched:
+                self.reload()
+
+    # --- life and death ---
+
+    def end(self, exit_code: int, reason: str) -> None:
+        """Stops the container, which returns `exit_code`."""
+        if self.options.mood > SupervisorStates.SHUTDOWN:
+            self.options.logger.critical(f"{reason}: the container ends with exit code {exit_code}")
+            self.exit_code = exit_code
+            self.options.mood = SupervisorStates.SHUTDOWN
+
+    def reload(self) -> None:
+        """Tries the new code in a process of its own; if it imports, uWSGI replaces its workers one by one."""
+        check = self.process_groups["check"].processes["check"]
+        self._reload_again = bool(check.pid)
+        if not check.pid:
+            self.options.logger.info("reload: importing the new code")
+            check.spawn()
+
+    def _start(self, event: Any) -> None:
+        # One reference more than supervisor's own keeps uWSGI's listening socket open while uWSGI is away.
+        self._socket = self.process_groups["uwsgi"].socket_manager.get_socket()
+        for group in sorted(self.process_groups.values()):
+            group.transition()
+
+    def _stop(self, event: Any) -> None:
+        self._stop_at = time.monotonic() + self._grace_period
+
+    def _program_stopped(self, event: Any) -> None:
+        """Whoever stops next has what is left of the grace period."""
+        self._output.finish(event.process.config.name)
+        for group in self.process_groups.values():
+            for process in group.processes.values():
+                process.config.stopwaitsecs = max(0.5, self._stop_at - time.monotonic())
+
+    def _program_died(self, event: Any) -> None:
+        process = event.process
+        name = process.config.name
+        self._output.finish(name)
+        if name == "check":
+            self._checked(process.exitstatus)
+            return
+        # What a dead master leaves finishes its requests and goes, as at a stop.
+        _signal_group(process.pid, process.config.stopsignal)
+        self._orphans[process.pid] = time.monotonic() + self._grace_period
+        if process.exitstatus == NO_APP and name == "uwsgi":
+            self.end(NO_APP, f"routes.py in {APP} could not be imported, or binds no app")
+        deaths = self._deaths[name]
+        deaths.append(time.monotonic())
+        if len(deaths) == DEATHS and deaths[-1] - deaths[0] < WINDOW:
+            self.end(1, f"{name} died {DEATHS} times within {WINDOW} s")
+
+    def _program_failed(self, event: Any) -> None:
+        self.end(1, f"{event.process.config.name} can't be started: {event.process.spawnerr}")
+
+    def _checked(self, exit_code: int) -> None:
+        if self._reload_again:
+            self.reload()
+        elif exit_code == 0:
+            with open(RUN / "uwsgi.fifo", "w") as fifo:
+                fifo.write("c")
+            self.options.logger.info("reload: the new code imports; workers are replaced one by one")
+        else:
+            self.options.logger.error("reload: the new code does not import; the old code keeps serving")
+
+    def _program_said(self, event: Any) -> None:
+        name = event.process.config.name
+        self._output.feed("uwsgi" if name == "check" else name, event.data)
+
+
+class Wakeup:
+    """A pipe that Python writes to at each signal, so that a poll ends at once (signal.set_wakeup_fd).
+
+    Since PEP 475 a signal alone doesn't end it. The methods are those of supervisor's dispatchers.
+    """
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.fd, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+
+    def readable(self) -> bool:
+        """It is always read from."""
+        return True
+
+    def writable(self) -> bool:
+        """It is never written to."""
+        return False
+
+    def handle_read_event(self) -> None:
+        """Empties the pipe; what the signals meant is known elsewhere."""
+        os.read(self.fd, 4096)
+
+    def handle_error(self) -> None:
+        """Nothing but a bug gets here."""
+        raise
+
+
+def _signal_group(group: int, number: int) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        pass
+
+
+def _edited() -> dict[str, int]:
+    """When each .py file of the app was last changed."""
+    return {str(path): path.stat().st_mtime_ns for path in APP.rglob("*.py")}
+
+
+def main() -> int:
+    """Runs the programs of supervisord.ini until a signal or a fault ends them; returns the container's exit code."""
+    options = Options()
+    options.realize(["--configuration", str(CONFIG / "supervisord.ini")])
+    container = Container(options, int(os.environ["GRACE_PERIOD"]), watch=os.environ["DEBUG"] == "1")
+    try:
+        container.main()
+    except ExitNow:
+        pass
+    return container.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
