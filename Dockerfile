@@ -23,8 +23,8 @@ RUN --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
  && $PIP install --require-hashes -r /tmp/runtime.lock
 
-# The app: its own lock if it has one, else its plain requirements, else none.
-COPY src /app
+# What the app asks for: its own lock if it has one, else its plain requirements, else nothing.
+COPY src/requirements.* /app/
 RUN --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
  && cd /app \
@@ -32,13 +32,17 @@ RUN --mount=type=secret,id=ca \
         $PIP install --require-hashes -r requirements.lock \
      && { $PIP install --no-index -r requirements.txt || { echo "requirements.lock is out of date: run make lock"; exit 1; }; } \
     elif [ -e requirements.txt ]; then $PIP install -r requirements.txt; fi \
- && $PIP check \
- && chmod -R a+rX /app
+ && $PIP check
 
-COPY runtime /venv/lib/python${PYTHON}/site-packages/runtime
+COPY src /app
+COPY nginx.conf uwsgi.ini supervisord.ini /opt/wsgi/
+COPY profiles /opt/wsgi/profiles
+COPY runtime /opt/wsgi/runtime
 RUN rm -rf /venv/lib/python*/site-packages/supervisor/tests \
  && find /venv -name '*.so' -exec strip {} + \
- && python3 -m compileall -q /venv/lib/python*/site-packages/runtime \
+ && echo /opt/wsgi > /venv/lib/python${PYTHON}/site-packages/wsgi.pth \
+ && chmod -R a+rX /app /opt/wsgi \
+ && python3 -m compileall -q /opt/wsgi \
  && { python3 -m compileall -qq /app || true; }
 
 # --- Run: nothing but what runs ---
@@ -59,8 +63,7 @@ COPY --from=build /etc/nginx/mime.types /etc/nginx/
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 
 COPY --from=build /venv /venv
-COPY nginx.conf uwsgi.ini supervisord.ini /etc/wsgi/
-COPY profiles /etc/wsgi/profiles
+COPY --from=build /opt/wsgi /opt/wsgi
 COPY --from=build /app /app
 
 ENV PATH=/venv/bin:$PATH \

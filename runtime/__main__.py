@@ -12,7 +12,7 @@ BAD_SETTINGS = 78
 
 def main() -> int:
     """Becomes the supervisor if all is well; returns the container's exit code if not."""
-    problems: list[str] = []
+    problems = prepare.leave_root()
     try:
         settings = load()
     except BadSettings as error:

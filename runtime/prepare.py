@@ -12,6 +12,9 @@ from pathlib import Path
 from runtime import CONFIG, RUN, limits
 from runtime.settings import Settings
 
+USER, GROUP = 10001, 0
+"""Who serves. The same as the Dockerfile's USER."""
+
 PLACEHOLDERS = {
     "nginx.conf": re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}"),
     "uwsgi.ini": re.compile(r"\$\(([^)]*)\)"),
@@ -45,6 +48,19 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         # Without IPv6 nginx gets an address that nobody can reach, as it wants one.
         "LISTEN_IPV6": f"[::]:{settings.PORT}" if _has_ipv6() else f"unix:{RUN}/no-ipv6.sock",
     }
+
+
+def leave_root() -> list[str]:
+    """Becomes the image's user if the container was told to run as root; why it can't, if it can't."""
+    if os.geteuid() != 0:
+        return []
+    try:
+        os.setgroups([])
+        os.setresgid(*[GROUP] * 3)
+        os.setresuid(*[USER] * 3)
+    except PermissionError:
+        return [f"it was started as root, and may not become the user {USER}: leave out --user 0, or --cap-drop"]
+    return []
 
 
 def uwsgi_variables() -> list[str]:

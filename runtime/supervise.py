@@ -4,6 +4,7 @@ What is added: programs start at once instead of after its first poll, signals a
 dies again and again ends the container, HUP reloads the app's code, and in development so does an edit.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -24,6 +25,9 @@ NO_APP = 22
 
 DEATHS, WINDOW = 4, 20
 """A program that dies this often within so many seconds ends the container."""
+
+FAST = 0.1
+"""Seconds a turn of the main loop while something is waited for."""
 
 
 class Options(ServerOptions):  # type: ignore[misc]
@@ -63,6 +67,7 @@ class Container(Supervisor):  # type: ignore[misc]
         self._output = logs.Programs()
         self._deaths: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=DEATHS))
         self._orphans: dict[int, float] = {}
+        self._reloading = False
         self._reload_again = False
         self._watched = _edited() if watch else None
 
@@ -102,6 +107,8 @@ class Container(Supervisor):  # type: ignore[misc]
             before, self._watched = self._watched, _edited()
             if before != self._watched:
                 self.reload()
+        if self._reloading:
+            self._tell_uwsgi("\n")
 
     # --- life and death ---
 
@@ -110,21 +117,58 @@ class Container(Supervisor):  # type: ignore[misc]
         if self.options.mood > SupervisorStates.SHUTDOWN:
             self.options.logger.critical(f"{reason}: the container ends with exit code {exit_code}")
             self.exit_code = exit_code
+            # Who waits for uWSGI waits in vain: without the socket nginx can tell them so and go.
+            self._socket = None
             self.options.mood = SupervisorStates.SHUTDOWN
 
     def reload(self) -> None:
         """Tries the new code in a process of its own; if it imports, uWSGI replaces its workers one by one."""
-        check = self.process_groups["check"].processes["check"]
-        self._reload_again = bool(check.pid)
-        if not check.pid:
-            self.options.logger.info("reload: importing the new code")
-            check.spawn()
+        if self.options.mood <= SupervisorStates.SHUTDOWN:
+            return
+        if self._reloading:
+            self._reload_again = True
+            return
+        self._reloading = True
+        self.options.logger.info("reload: importing the new code")
+        self._set_pace()
+        self.process_groups["check"].processes["check"].spawn()
+
+    def _checked(self, exit_code: int) -> None:
+        if exit_code == 0:
+            self.options.logger.info("reload: the new code imports, workers are replaced one by one")
+            self._tell_uwsgi("c")
+        else:
+            self.options.logger.error("reload: the new code does not import, the old code keeps serving")
+            self._reloaded()
+
+    def _reloaded(self) -> None:
+        self._reloading = False
+        self._set_pace()
+        if self._reload_again:
+            self._reload_again = False
+            self.reload()
+
+    def _tell_uwsgi(self, command: str) -> None:
+        """Writes to uWSGI's master-fifo; a line's end is no command, but lets the master look after its workers."""
+        try:
+            fifo = os.open(RUN / "uwsgi.fifo", os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # it is away, and will start with the new code
+            return
+        os.write(fifo, command.encode())
+        os.close(fifo)
+
+    def _set_pace(self) -> None:
+        """The main loop, and uWSGI's, turn once a second: often enough except at a reload, or to wait for an edit."""
+        pace = FAST if self._reloading or self._watched is not None else 0
+        signal.signal(signal.SIGALRM, lambda *_: None)
+        signal.setitimer(signal.ITIMER_REAL, pace, pace)
 
     def _start(self, event: Any) -> None:
         # One reference more than supervisor's own keeps uWSGI's listening socket open while uWSGI is away.
         self._socket = self.process_groups["uwsgi"].socket_manager.get_socket()
         for group in sorted(self.process_groups.values()):
             group.transition()
+        self._set_pace()
 
     def _stop(self, event: Any) -> None:
         self._stop_at = time.monotonic() + self._grace_period
@@ -146,7 +190,9 @@ class Container(Supervisor):  # type: ignore[misc]
         # What a dead master leaves finishes its requests and goes, as at a stop.
         _signal_group(process.pid, process.config.stopsignal)
         self._orphans[process.pid] = time.monotonic() + self._grace_period
-        if process.exitstatus == NO_APP and name == "uwsgi":
+        if name == "uwsgi" and self._reloading:
+            self._reloaded()
+        if name == "uwsgi" and process.exitstatus == NO_APP:
             self.end(NO_APP, f"routes.py in {APP} could not be imported, or binds no app")
         deaths = self._deaths[name]
         deaths.append(time.monotonic())
@@ -156,19 +202,11 @@ class Container(Supervisor):  # type: ignore[misc]
     def _program_failed(self, event: Any) -> None:
         self.end(1, f"{event.process.config.name} can't be started: {event.process.spawnerr}")
 
-    def _checked(self, exit_code: int) -> None:
-        if self._reload_again:
-            self.reload()
-        elif exit_code == 0:
-            with open(RUN / "uwsgi.fifo", "w") as fifo:
-                fifo.write("c")
-            self.options.logger.info("reload: the new code imports; workers are replaced one by one")
-        else:
-            self.options.logger.error("reload: the new code does not import; the old code keeps serving")
-
     def _program_said(self, event: Any) -> None:
         name = event.process.config.name
         self._output.feed("uwsgi" if name == "check" else name, event.data)
+        if self._reloading and name == "uwsgi" and b"chain reloading complete" in event.data:
+            self._reloaded()
 
 
 class Wakeup:
@@ -201,15 +239,19 @@ class Wakeup:
 
 
 def _signal_group(group: int, number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(group, number)
-    except ProcessLookupError:
-        pass
 
 
 def _edited() -> dict[str, int]:
-    """When each .py file of the app was last changed."""
-    return {str(path): path.stat().st_mtime_ns for path in APP.rglob("*.py")}
+    """When each .py file of the app was last changed; hidden folders are not the app's code."""
+    changed = {}
+    for folder, folders, files in os.walk(APP):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (os.path.join(folder, name) for name in files if name.endswith(".py")):
+            with contextlib.suppress(OSError):  # an editor replaces files
+                changed[path] = os.stat(path).st_mtime_ns
+    return changed
 
 
 def main() -> int:

@@ -10,8 +10,8 @@ app.secret_key = os.environ.get("SECRET_KEY")
 
 @app.get("/")
 def index():
-    """The page that shows the way of its own request."""
-    return render_template("index.html", process=os.getpid())
+    """The page that shows the way that its own request took."""
+    return render_template("index.html", pid=os.getpid())
 
 
 @app.get("/hello")
@@ -23,5 +23,5 @@ def hello(name="username"):
 
 @app.get("/health")
 def health():
-    """What the container's health check asks: can this app serve?"""
+    """What the container's health check asks."""
     return jsonify(status="ok")

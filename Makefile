@@ -1,0 +1,42 @@
+.DEFAULT_GOAL := help
+.PHONY: help run dev image stop logs reload test lint lock measure
+export DOCKER_BUILDKIT = 1
+export PORT
+PYTHON = .venv/bin/python
+
+help: ## List these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 15
+
+run: image ## Build the image and serve it on port 80 (PORT=8080 for another)
+	@tools/run
+
+dev: image ## Serve src/ as it is on disk: an edit is live at once, a traceback shows on the page
+	@TARGET=dev tools/run --env PROFILE=development --user "$$(id -u):0" --volume "$(CURDIR)/src:/app:ro"
+
+image: ## Build the image, tag wsgi
+	@tools/bootstrap
+	@tools/build
+
+stop: ## Stop the container; requests in flight finish
+	@docker stop wsgi
+
+logs: ## Follow the container's log
+	@docker logs --follow wsgi
+
+reload: ## Load the app's code again; no request fails
+	@docker kill --signal HUP wsgi
+
+test: ## Run every test, on the real image
+	@tools/bootstrap test
+	@$(PYTHON) -m pytest
+
+lint: ## Check the code and the configuration files
+	@tools/bootstrap test
+	@tools/lint
+
+lock: ## Pin what the requirements.txt files ask for, with hashes
+	@tools/bootstrap test
+	@tools/lock
+
+measure: image ## Print the figures that README has
+	@$(PYTHON) tools/measure.py
