@@ -27,11 +27,10 @@ RUN --mount=type=secret,id=ca \
 COPY src/requirements.* /app/
 RUN --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
- && cd /app \
- && if [ -e requirements.lock ]; then \
-        $PIP install --require-hashes -r requirements.lock \
-     && { $PIP install --no-index -r requirements.txt || { echo "requirements.lock is out of date: run make lock"; exit 1; }; } \
-    elif [ -e requirements.txt ]; then $PIP install -r requirements.txt; fi \
+ && if [ -e /app/requirements.lock ]; then \
+        $PIP install --require-hashes -r /app/requirements.lock \
+     && { $PIP install --no-index -r /app/requirements.txt || { echo "requirements.lock is out of date: run make lock"; exit 1; }; } \
+    elif [ -e /app/requirements.txt ]; then $PIP install -r /app/requirements.txt; fi \
  && $PIP check
 
 COPY src /app

@@ -15,7 +15,7 @@ dev: image ## Serve src/ as it is on disk: an edit is live at once, a traceback 
 
 image: ## Build the image, tag wsgi
 	@tools/bootstrap
-	@tools/build
+	@tools/build --tag wsgi .
 
 stop: ## Stop the container; requests in flight finish
 	@docker stop wsgi

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import NoReturn
 
 from runtime import limits, logs, prepare
 from runtime.settings import BadSettings, Settings, load
@@ -10,8 +11,8 @@ BAD_SETTINGS = 78
 """EX_CONFIG of sysexits(3)."""
 
 
-def main() -> int:
-    """Becomes the supervisor if all is well; returns the container's exit code if not."""
+def main() -> NoReturn:
+    """Becomes the supervisor if all is well, and ends with BAD_SETTINGS if not."""
     problems = prepare.leave_root()
     try:
         settings = load()
@@ -23,8 +24,8 @@ def main() -> int:
     problems += prepare.unknown_placeholders(named) + prepare.uwsgi_variables()
     problems = problems or prepare.port_problem(settings.PORT)
     if problems:
-        logs.write("critical", "supervisord", "not started, because " + "; ".join(problems))
-        return BAD_SETTINGS
+        logs.write("critical", "supervisord", "not started: " + "; ".join(problems))
+        sys.exit(BAD_SETTINGS)
 
     os.environ.update(named)
     prepare.render(named)
@@ -39,10 +40,15 @@ def main() -> int:
     os.execv(sys.executable, [sys.executable, "-P", "-m", "runtime.supervise"])
 
 
+def become(command: list[str]) -> NoReturn:
+    """Runs a command of the user's instead, as in `docker run wsgi sh`."""
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        sys.exit(f"{command[0]}: {error.strerror}")
+
+
 if __name__ == "__main__":
     if sys.argv[1:]:
-        try:
-            os.execvp(sys.argv[1], sys.argv[1:])
-        except OSError as error:
-            sys.exit(f"{sys.argv[1]}: {error.strerror}")
-    sys.exit(main())
+        become(sys.argv[1:])
+    main()

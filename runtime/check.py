@@ -4,7 +4,7 @@ import os
 import traceback
 
 try:
-    from routes import app  # noqa: F401
+    from routes import app  # type: ignore[import-not-found]  # noqa: F401
 except BaseException:  # an app may raise SystemExit, too
     traceback.print_exc()
     os._exit(22)

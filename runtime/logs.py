@@ -5,9 +5,15 @@ import os
 from collections import defaultdict
 from datetime import UTC, datetime
 
+
 def write(level: str, source: str, message: str) -> None:
     """Writes one line. `source` is who speaks: nginx, uwsgi, app or supervisord."""
-    line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "level": level, "source": source, "message": message}
+    line = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "level": level,
+        "source": source,
+        "message": message,
+    }
     _write(json.dumps(line, ensure_ascii=False).encode(errors="replace") + b"\n")
 
 

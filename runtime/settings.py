@@ -73,13 +73,17 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("MAX_BODY_SIZE", "NGINX_MAX_UPLOAD"),
         description="largest request body, in bytes or with `k`, `m` or `g`; 0: any size",
     )
-    STATIC_URL: UrlPath = Field("/static", description="where Nginx serves files by itself; what it doesn't find goes to the app")
+    STATIC_URL: UrlPath = Field(
+        "/static", description="where Nginx serves files by itself; what it doesn't find goes to the app"
+    )
     STATIC_PATH: UrlPath = Field("/app/static", description="folder in the container that these files come from")
     HEALTH_PATH: UrlPath = Field(
         "/health", description="what the health check asks, through Nginx and uWSGI; any answer below 500 is healthy"
     )
     ACCESS_LOG: bool = Field(True, description="`on` or `off`: a line for each request")
-    DEBUG: bool = Field(False, description="`on` or `off`: code is reloaded when it changes, tracebacks show on the page")
+    DEBUG: bool = Field(
+        False, description="`on` or `off`: code is reloaded when it changes, tracebacks show on the page"
+    )
     SECRET_KEY: SecretStr | None = Field(
         None, description="Flask's key for signing sessions; without it sessions fail loudly"
     )
@@ -110,11 +114,7 @@ class Settings(BaseSettings):
 
     def values(self) -> dict[str, str]:
         """Each setting that has a value, as text for the environment: switches are 1 and 0, secrets are plain."""
-        return {
-            name: value.get_secret_value() if isinstance(value, SecretStr) else str(int(value) if value in (True, False) else value)
-            for name, value in self
-            if value is not None
-        }
+        return {name: _text(value) for name, value in self if value is not None}
 
 
 def profile_file(name: str) -> Path:
@@ -147,6 +147,12 @@ def _complaint(detail: Any) -> str:
     secret = "SecretStr" in str(Settings.model_fields[name].annotation)
     reason = detail["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     return f"is {'(hidden)' if secret else repr(detail['input'])}: {reason}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(int(value) if isinstance(value, bool) else value)
 
 
 def table() -> str:

@@ -10,7 +10,8 @@ import signal
 import sys
 import time
 from collections import defaultdict, deque
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from supervisor import events, loggers
 from supervisor.medusa.asyncore_25 import ExitNow
@@ -44,7 +45,7 @@ class Options(ServerOptions):  # type: ignore[misc]
 class Log(loggers.Handler):  # type: ignore[misc]
     """What supervisord says, as lines of the container's log."""
 
-    levels = {"CRIT": "critical", "ERRO": "error", "WARN": "warning", "INFO": "info"}
+    levels: ClassVar = {"CRIT": "critical", "ERRO": "error", "WARN": "warning", "INFO": "info"}
 
     def emit(self, record: Any) -> None:
         """Logs one of its messages, which are formatted by then or have values beside them."""
@@ -85,7 +86,7 @@ class Container(Supervisor):  # type: ignore[misc]
 
     def get_process_map(self) -> dict[int, Any]:
         """What the poll of the main loop waits for."""
-        return super().get_process_map() | {self._wakeup.fd: self._wakeup}
+        return {**super().get_process_map(), self._wakeup.fd: self._wakeup}
 
     def handle_signal(self) -> None:
         """HUP reloads the app; INT, QUIT and TERM stop the container."""
@@ -243,14 +244,14 @@ def _signal_group(group: int, number: int) -> None:
         os.killpg(group, number)
 
 
-def _edited() -> dict[str, int]:
+def _edited() -> dict[Path, int]:
     """When each .py file of the app was last changed; hidden folders are not the app's code."""
     changed = {}
-    for folder, folders, files in os.walk(APP):
+    for folder, folders, files in APP.walk():
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for path in (os.path.join(folder, name) for name in files if name.endswith(".py")):
+        for path in (folder / name for name in files if name.endswith(".py")):
             with contextlib.suppress(OSError):  # an editor replaces files
-                changed[path] = os.stat(path).st_mtime_ns
+                changed[path] = path.stat().st_mtime_ns
     return changed
 
 
@@ -259,10 +260,8 @@ def main() -> int:
     options = Options()
     options.realize(["--configuration", str(CONFIG / "supervisord.ini")])
     container = Container(options, int(os.environ["GRACE_PERIOD"]), watch=os.environ["DEBUG"] == "1")
-    try:
+    with contextlib.suppress(ExitNow):
         container.main()
-    except ExitNow:
-        pass
     return container.exit_code
 
 

@@ -1,0 +1,149 @@
+"""What the tests stand on: the real image, and containers of it that show what happened when a test fails."""
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+REPO = Path(__file__).parent.parent
+DEADLINE = 20
+"""Seconds that anything may take to come true."""
+
+HARDENED = ("--read-only", "--tmpfs=/tmp", "--tmpfs=/run", "--cap-drop=ALL", "--security-opt=no-new-privileges")
+
+
+def docker(*words: str, check: bool = True) -> str:
+    """Runs a docker command; returns what it printed on both streams."""
+    done = subprocess.run(["docker", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert not check or done.returncode == 0, f"docker {' '.join(words)}: {done.stdout}"
+    return done.stdout.strip()
+
+
+def until(condition: Callable[[], object], what: str, deadline: float = DEADLINE) -> None:
+    """Waits until `condition` holds; fails after `deadline` seconds, saying `what` didn't come true."""
+    end = time.monotonic() + deadline
+    while not condition():
+        assert time.monotonic() < end, f"within {deadline} s: {what}"
+        time.sleep(0.02)
+
+
+def build(context: Path = REPO) -> str:
+    """Builds the image of a tree that is laid out as this one is; returns its id."""
+    done = subprocess.run([REPO / "tools/build", "--quiet", context], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+class Container:
+    """A running container of the image, with its public port published on the loopback."""
+
+    def __init__(self, image: str, options: tuple[str, ...], command: tuple[str, ...]) -> None:
+        self.id = docker("run", "--detach", "--publish=127.0.0.1::80", *options, image, *command)
+
+    @property
+    def running(self) -> bool:
+        """Whether process 1 lives."""
+        return docker("inspect", "--format={{.State.Running}}", self.id) == "true"
+
+    @property
+    def address(self) -> str:
+        """Host and port to reach it at."""
+        return docker("port", self.id, "80").splitlines()[0]
+
+    @property
+    def log(self) -> str:
+        """Everything it has written so far."""
+        return docker("logs", self.id)
+
+    @property
+    def lines(self) -> list[dict[str, object]]:
+        """Its log, parsed."""
+        return [json.loads(line) for line in self.log.splitlines()]
+
+    def url(self, path: str) -> str:
+        """The address of `path` on it."""
+        return f"http://{self.address}{path}"
+
+    def get(self, path: str, **options: object) -> requests.Response:
+        """GETs `path`."""
+        return requests.get(self.url(path), timeout=DEADLINE, **options)
+
+    def answers(self, path: str = "/health") -> bool:
+        """Whether it answers at all; fails at once if it has died."""
+        assert self.running, f"it ended with exit code {self.exit_code()}"
+        try:
+            return requests.get(self.url(path), timeout=2).status_code < 500
+        except (requests.ConnectionError, requests.Timeout):
+            return False
+
+    def wait(self) -> "Container":
+        """Waits until it answers."""
+        until(self.answers, "it answers")
+        return self
+
+    def exit_code(self, deadline: float = DEADLINE) -> int:
+        """Waits for its end, and returns its code."""
+        until(lambda: not self.running, "it ends", deadline)
+        return int(docker("inspect", "--format={{.State.ExitCode}}", self.id))
+
+    def exec(self, *command: str) -> str:
+        """Runs a command in it; returns what that printed."""
+        return docker("exec", self.id, *command)
+
+    def evidence(self) -> str:
+        """Its log, and the nginx.conf that it rendered."""
+        rendered = docker("cp", f"{self.id}:/run/nginx.conf", "-", check=False)
+        return f"{docker('logs', '--tail=200', self.id, check=False)}\n\n{rendered}"
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """The image of this tree."""
+    return build()
+
+
+@pytest.fixture(scope="module")
+def start(image: str, request: pytest.FixtureRequest) -> Iterator[Callable[..., Container]]:
+    """Starts containers that live as long as the module's tests: start(OPTION OF docker run..., command=, image=)."""
+    containers: list[Container] = []
+    request.node.containers = containers
+
+    def start(*options: str, command: tuple[str, ...] = (), image: str = image) -> Container:
+        containers.append(Container(image, options, command))
+        return containers[-1]
+
+    yield start
+    for container in containers:
+        docker("rm", "--force", "--volumes", container.id)
+
+
+@pytest.fixture(scope="module")
+def container(start: Callable[..., Container]) -> Container:
+    """A container as `docker run -p 80:80 wsgi` makes it, for the tests that leave it as it is."""
+    return start().wait()
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Callable[[str], str]:
+    """Writes a routes.py; returns the option of docker run that mounts it over /app, read-only."""
+
+    def app(code: str) -> str:
+        (tmp_path / "routes.py").write_text(code)
+        tmp_path.chmod(0o755)
+        return f"--volume={tmp_path}:/app:ro"
+
+    return app
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Shows the last container's log and rendered nginx.conf below a failure."""
+    report = yield
+    containers = getattr(item.getparent(pytest.Module), "containers", [])
+    if report.failed and containers:
+        report.sections.append(("the container", containers[-1].evidence()))
+    return report
