@@ -51,6 +51,7 @@ ARG PYTHON
 COPY --from=build /usr/local/bin/python3 /usr/local/bin/
 RUN apt-get update \
  && apt-get install -y --no-install-recommends "libpython${PYTHON}" \
+ && rm -r /usr/lib/python${PYTHON}/test /usr/lib/python${PYTHON}/pydoc_data \
  && python3 -m compileall -q /usr/lib/python${PYTHON} \
  && rm -rf /var/lib/apt/lists/* /var/cache/debconf/*-old /var/log/* \
  && chmod 1777 /run \
@@ -63,6 +64,7 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 
 COPY --from=build /venv /venv
 COPY --from=build /opt/wsgi /opt/wsgi
+RUN ln -s /opt/wsgi/supervisord.ini /etc/supervisord.conf
 COPY --from=build /app /app
 
 ENV PATH=/venv/bin:$PATH \

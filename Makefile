@@ -1,34 +1,34 @@
 .DEFAULT_GOAL := help
 .PHONY: help run dev image stop logs reload test lint lock measure
 export DOCKER_BUILDKIT = 1
-export PORT
-PYTHON = .venv/bin/python
+export PORT ?= 80
+export NAME ?= wsgi
 
 help: ## List these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 15
 
 run: image ## Build the image and serve it on port 80 (PORT=8080 for another)
-	@tools/run
+	@tools/run make run
 
 dev: image ## Serve src/ as it is on disk: an edit is live at once, a traceback shows on the page
-	@TARGET=dev tools/run --env PROFILE=development --user "$$(id -u):0" --volume "$(CURDIR)/src:/app:ro"
+	@tools/run make dev --env PROFILE=development --user "$$(id -u):0" --volume "$(CURDIR)/src:/app:ro"
 
 image: ## Build the image, tag wsgi
 	@tools/bootstrap
 	@tools/build --tag wsgi .
 
 stop: ## Stop the container; requests in flight finish
-	@docker stop wsgi
+	@docker stop $(NAME) > /dev/null
 
 logs: ## Follow the container's log
-	@docker logs --follow wsgi
+	@docker logs --follow $(NAME)
 
 reload: ## Load the app's code again; no request fails
-	@docker kill --signal HUP wsgi
+	@docker kill --signal HUP $(NAME) > /dev/null
 
 test: ## Run every test, on the real image
 	@tools/bootstrap test
-	@$(PYTHON) -m pytest
+	@.venv/bin/python -m pytest
 
 lint: ## Check the code and the configuration files
 	@tools/bootstrap test
@@ -39,4 +39,4 @@ lock: ## Pin what the requirements.txt files ask for, with hashes
 	@tools/lock
 
 measure: image ## Print the figures that README has
-	@$(PYTHON) tools/measure.py
+	@.venv/bin/python tools/measure.py

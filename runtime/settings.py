@@ -98,9 +98,11 @@ class Settings(BaseSettings):
 
     @field_validator("STATIC_PATH")
     @classmethod
-    def _static_holds_no_code(cls, path: str) -> str:
+    def _static_is_a_folder_without_code(cls, path: str) -> str:
         if APP.is_relative_to(path):
-            raise ValueError(f"{path} would publish the code in {APP}")
+            raise ValueError(f"it would publish the code in {APP}")
+        if not Path(path).is_dir():  # the default is not asked: an app need not have static files
+            raise ValueError("there is no such folder in the container")
         return path
 
     @classmethod
@@ -109,17 +111,15 @@ class Settings(BaseSettings):
     ):
         """The sources in the order of precedence, highest first (pydantic-settings calls this)."""
         chosen = file_secret_settings() | env_settings()
-        profile = chosen.get("PROFILE", cls.model_fields["PROFILE"].default)
-        return env_settings, file_secret_settings, YamlConfigSettingsSource(settings_cls, profile_file(profile))
+        name = chosen.get("PROFILE", cls.model_fields["PROFILE"].default)
+        profile = YamlConfigSettingsSource(settings_cls, CONFIG / "profiles" / f"{name}.yaml")
+        if "PROFILE" in profile():
+            raise ValueError("it names a PROFILE, which has no effect there")
+        return env_settings, file_secret_settings, profile
 
     def values(self) -> dict[str, str]:
         """Each setting that has a value, as text for the environment: switches are 1 and 0, secrets are plain."""
         return {name: _text(value) for name, value in self if value is not None}
-
-
-def profile_file(name: str) -> Path:
-    """The YAML file of a profile, whether or not there is one."""
-    return CONFIG / "profiles" / f"{name}.yaml"
 
 
 def load() -> Settings:

@@ -41,8 +41,9 @@ def build(context: Path = REPO) -> str:
 class Container:
     """A running container of the image, with its public port published on the loopback."""
 
-    def __init__(self, image: str, options: tuple[str, ...], command: tuple[str, ...]) -> None:
-        self.id = docker("run", "--detach", "--publish=127.0.0.1::80", *options, image, *command)
+    def __init__(self, image: str, options: tuple[str, ...], command: tuple[str, ...], publish: bool) -> None:
+        published = ("--publish=127.0.0.1::80",) if publish else ()
+        self.id = docker("run", "--detach", *published, *options, image, *command)
 
     @property
     def running(self) -> bool:
@@ -112,8 +113,8 @@ def start(image: str, request: pytest.FixtureRequest) -> Iterator[Callable[..., 
     containers: list[Container] = []
     request.node.containers = containers
 
-    def start(*options: str, command: tuple[str, ...] = (), image: str = image) -> Container:
-        containers.append(Container(image, options, command))
+    def start(*options: str, command: tuple[str, ...] = (), image: str = image, publish: bool = True) -> Container:
+        containers.append(Container(image, options, command, publish))
         return containers[-1]
 
     yield start

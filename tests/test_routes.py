@@ -2,6 +2,7 @@
 
 import pytest
 from flask.testing import FlaskClient
+
 from routes import app
 
 
