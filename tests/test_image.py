@@ -13,7 +13,7 @@ Start = Callable[..., Container]
 
 def inspect(image: str, what: str) -> object:
     """A part of the image's configuration."""
-    return json.loads(docker("inspect", f"--format={{{{json {what}}}}}", image))
+    return json.loads(docker("image", "inspect", f"--format={{{{json {what}}}}}", image))
 
 
 # --- The seed's promise ---
@@ -54,7 +54,7 @@ def test_a_terminal_may_be_attached(start: Start) -> None:
 
 def test_the_image_is_small(image: str) -> None:
     """At most 135 MB, as docker images shows it."""
-    assert int(docker("inspect", "--format={{.Size}}", image)) <= 135_000_000
+    assert int(docker("image", "inspect", "--format={{.Size}}", image)) <= 135_000_000
 
 
 @pytest.mark.parametrize("tool", ["gcc", "cc", "pip", "pip3", "make"])

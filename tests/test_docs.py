@@ -1,0 +1,72 @@
+"""README says what is so: its settings are the table's, its commands run, its files exist."""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Callable
+
+import pytest
+from conftest import REPO, Container, docker
+
+from runtime import settings
+
+README = (REPO / "README.md").read_text()
+COMMANDS = [
+    line
+    for block in re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+]
+TARGETS = re.findall(r"^([a-z]+):", (REPO / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_the_settings_are_those_of_the_table() -> None:
+    """`python -m runtime.settings` prints the very lines."""
+    assert settings.table() in README
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"`?make ([a-z]+)", README)) - {"alone"}))
+def test_make_has_each_target_that_is_named(target: str) -> None:
+    """In a block of commands or in a sentence; tests/test_commands.py runs them."""
+    assert target in TARGETS
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("docker build")])
+def test_each_build_command_builds(command: str, image: str) -> None:
+    """As written, but for the tag, and with this machine's certificates."""
+    words = shlex.split(command)
+    words = [word.replace("wsgi", "wsgi-test") if words[index - 1] == "-t" else word for index, word in enumerate(words)]
+    if "--secret" in words:
+        built = subprocess.run(words, cwd=REPO, capture_output=True, text=True)
+    else:
+        built = subprocess.run([REPO / "tools/build", *words[2:]], cwd=REPO, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    assert docker("image", "inspect", "--format={{.Id}}", "wsgi-test") == image
+    docker("image", "rm", "wsgi-test")
+
+
+@pytest.mark.parametrize("command", re.findall(r"docker run .*(?= wsgi`?$)", README, re.MULTILINE) + ["docker run"])
+def test_each_run_command_serves(command: str, start: Callable[..., Container]) -> None:
+    """As written, but for the host's port, which may be taken."""
+    options = shlex.split(command.replace("-p 80:80", "").replace("./src", f"{REPO}/src"))[2:]
+    assert start(*options).wait().get("/hello/ada").json()["name"] == "ada"
+
+
+def test_every_line_in_a_block_of_commands_is_one_that_a_test_runs() -> None:
+    """A new kind of command needs a test of its own."""
+    assert COMMANDS
+    for command in COMMANDS:
+        assert command.startswith(("docker build ", "docker run ", "make ")), command
+
+
+def test_each_file_that_is_named_exists() -> None:
+    """Paths of the repository, in code marks."""
+    named = re.findall(r"`((?:src|runtime|profiles|tests|tools)/[\w./-]*|[\w-]+\.(?:ini|conf|py)|Dockerfile|LICENSE)`", README)
+    assert len(named) > 10
+    for path in named:
+        assert (REPO / path).exists() or (REPO / "src" / path).exists(), path
+
+
+def test_the_table_of_files_is_right() -> None:
+    """Lines are counted as `make measure` counts them."""
+    for path, lines in re.findall(r"^\| `([\w./]+)` \| (\d+) \|$", README, re.MULTILINE):
+        assert len((REPO / path).read_text().splitlines()) == int(lines), path
