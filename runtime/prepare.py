@@ -43,6 +43,7 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         "FLASK_DEBUG": named["DEBUG"],
         "NGINX_WORKERS": str(math.ceil(limit.cpus)),
         "NGINX_CONNECTIONS": str(min(files // 2, 4096)),
+        "MAX_FILES": str(files),
         # uWSGI refuses a longer queue than the kernel's.
         "LISTEN_BACKLOG": Path("/proc/sys/net/core/somaxconn").read_text().strip(),
         # Without IPv6 nginx gets an address that nobody can reach, as it wants one.

@@ -97,8 +97,10 @@ class Container:
 
     def evidence(self) -> str:
         """Its log, and the nginx.conf that it rendered."""
-        rendered = docker("cp", f"{self.id}:/run/nginx.conf", "-", check=False)
-        return f"{docker('logs', '--tail=200', self.id, check=False)}\n\n{rendered}"
+        look = (
+            ("exec", self.id, "cat", "/run/nginx.conf") if self.running else ("cp", f"{self.id}:/run/nginx.conf", "-")
+        )
+        return f"{docker('logs', '--tail=200', self.id, check=False)}\n\n{docker(*look, check=False)}"
 
 
 @pytest.fixture(scope="session")

@@ -73,9 +73,8 @@ def main() -> None:
     starts, trues = zip(*((seconds_to_first_200(), seconds_to_true()) for _ in range(ROUNDS)), strict=True)
     first, true = statistics.median(starts), statistics.median(trues)
     print("| what | measured |\n| --- | --- |")
-    print(
-        f"| image, as `docker images` shows it | {int(docker('image', 'inspect', '--format={{.Size}}', IMAGE)) / 1e6:.0f} MB |"
-    )
+    size = int(docker("image", "inspect", "--format={{.Size}}", IMAGE)) / 1e6
+    print(f"| image, as `docker images` shows it | {size:.0f} MB |")
     print(f"| idle memory with 2 processes, as `docker stats` shows it | {idle_memory()} |")
     print(
         f"| `docker run` to the first 200, median of {ROUNDS} (bare base image running `true`: {true:.2f} s) "
