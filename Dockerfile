@@ -36,6 +36,7 @@ RUN --mount=type=secret,id=ca \
 COPY src /app
 COPY nginx.conf uwsgi.ini supervisord.ini /opt/wsgi/
 COPY profiles /opt/wsgi/profiles
+COPY errors /opt/wsgi/errors
 COPY runtime /opt/wsgi/runtime
 RUN rm -rf /venv/lib/python*/site-packages/supervisor/tests \
  && find /venv -name '*.so' -exec strip {} + \

@@ -25,6 +25,9 @@ PLACEHOLDERS = {
 WORKER_BYTES = 64 << 20
 """What a uWSGI process may need; `auto` puts no more of them into the memory."""
 
+FRONT_BYTES = 32 << 20
+"""What nginx, supervisord and uWSGI's master take of the memory."""
+
 MAX_FILES = 65536
 """Programs loop over or allocate for as many files as they may open: a limit of 10^9 is none."""
 
@@ -38,16 +41,21 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
     if settings.WEB_CONCURRENCY == "auto":
         fitting = max(1, limit.memory // WORKER_BYTES)
         named["WEB_CONCURRENCY"] = str(min(max(2, math.ceil(limit.cpus)), fitting))
+    if settings.WORKER_MEMORY == "auto":
+        share = (limit.memory * 8 // 10 - FRONT_BYTES) // int(named["WEB_CONCURRENCY"]) >> 20
+        named["WORKER_MEMORY"] = "0" if limit.memory_from == "the machine" else str(max(32, share))
     files = _raise_file_limit()
     return named | {
         "FLASK_DEBUG": named["DEBUG"],
         "NGINX_WORKERS": str(math.ceil(limit.cpus)),
         "NGINX_CONNECTIONS": str(min(files // 2, 4096)),
         "MAX_FILES": str(files),
+        # Workers that began together shall not all be replaced together.
+        "MAX_REQUESTS_DELTA": str(settings.MAX_REQUESTS // 10 + 1),
         # uWSGI refuses a longer queue than the kernel's.
         "LISTEN_BACKLOG": Path("/proc/sys/net/core/somaxconn").read_text().strip(),
-        # Without IPv6 nginx gets an address that nobody can reach, as it wants one.
-        "LISTEN_IPV6": f"[::]:{settings.PORT}" if _has_ipv6() else f"unix:{RUN}/no-ipv6.sock",
+        # Without IPv6 nginx, which wants an address there, gets one that the other includes.
+        "LISTEN_IPV6": f"[::]:{settings.PORT}" if _has_ipv6() else f"127.0.0.1:{settings.PORT}",
     }
 
 
@@ -97,6 +105,7 @@ def unknown_placeholders(named: dict[str, str]) -> list[str]:
 
 def render(named: dict[str, str]) -> None:
     """Writes nginx.conf with the values in it, and the address that the health check asks."""
+    (RUN / "stopping").unlink(missing_ok=True)
     text = PLACEHOLDERS["nginx.conf"].sub(lambda match: named[match[1]], (CONFIG / "nginx.conf").read_text())
     (RUN / "nginx.conf").write_text(text)
     (RUN / "health").write_text(f"{named['PORT']}{named['HEALTH_PATH']}")

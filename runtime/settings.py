@@ -67,6 +67,12 @@ class Settings(BaseSettings):
     GRACE_PERIOD: Seconds = Field(
         8, description="seconds that requests in flight get at a stop (`docker stop` kills after 10)"
     )
+    STOP_DELAY: int = Field(
+        0,
+        ge=0,
+        le=3600,
+        description="seconds to go on serving after SIGTERM, while health says 503, before the stop begins",
+    )
     MAX_BODY_SIZE: str = Field(
         "10m",
         pattern=r"^[0-9]{1,12}[kKmMgG]?$",
@@ -79,6 +85,15 @@ class Settings(BaseSettings):
     STATIC_PATH: UrlPath = Field("/app/static", description="folder in the container that these files come from")
     HEALTH_PATH: UrlPath = Field(
         "/health", description="what the health check asks, through Nginx and uWSGI; any answer below 500 is healthy"
+    )
+    MAX_REQUESTS: int = Field(
+        0, ge=0, le=1_000_000_000, description="a worker is replaced after so many requests, each a bit later; 0: never"
+    )
+    WORKER_MEMORY: Annotated[int, Field(ge=0, le=1 << 20)] | Auto = Field(
+        "auto",
+        union_mode="left_to_right",
+        description="a worker is replaced, after a request, when it takes so many MB; 0: never; "
+        "auto: its share of 80 % of the container's memory limit, never without one",
     )
     ACCESS_LOG: bool = Field(True, description="`on` or `off`: a line for each request")
     DEBUG: bool = Field(

@@ -5,8 +5,11 @@ dies again and again ends the container, HUP reloads the app's code, and in deve
 """
 
 import contextlib
+import fcntl
+import math
 import os
 import signal
+import socket
 import sys
 import time
 from collections import defaultdict, deque
@@ -26,6 +29,9 @@ NO_APP = 22
 
 DEATHS, WINDOW = 4, 20
 """A program that dies this often within so many seconds ends the container."""
+
+MINFDS = 32
+"""The same as supervisord.ini's minfds."""
 
 FAST = 0.1
 """Seconds a turn of the main loop while something is waited for."""
@@ -50,6 +56,8 @@ class Log(loggers.Handler):  # type: ignore[misc]
     def emit(self, record: Any) -> None:
         """Logs one of its messages, which are formatted by then or have values beside them."""
         message = record.msg % record.kw if record.kw else record.msg
+        if "without any HTTP authentication" in message:  # its socket's mode is what keeps others out
+            return
         logs.write(self.levels.get(record.asdict()["levelname"], "debug"), "supervisord", message)
 
     def close(self) -> None:
@@ -59,18 +67,21 @@ class Log(loggers.Handler):  # type: ignore[misc]
 class Container(Supervisor):  # type: ignore[misc]
     """supervisord, but its end is the container's end and has a reason."""
 
-    def __init__(self, options: Options, grace_period: int, watch: bool) -> None:
+    def __init__(self, options: Options) -> None:
         super().__init__(options)
         self.exit_code = 0
-        self._grace_period = grace_period
-        self._stop_at = 0.0
+        self._grace_period = int(os.environ["GRACE_PERIOD"])
+        self._stop_delay = int(os.environ["STOP_DELAY"])
+        self._stop_at = math.inf
+        self._kill_at = math.inf
+        self._listening: list[int] = []
         self._wakeup = Wakeup()
         self._output = logs.Programs()
         self._deaths: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=DEATHS))
         self._orphans: dict[int, float] = {}
         self._reloading = False
         self._reload_again = False
-        self._watched = _edited() if watch else None
+        self._watched = _edited() if os.environ["DEBUG"] == "1" else None
 
     # --- supervisor's own hooks ---
 
@@ -79,8 +90,9 @@ class Container(Supervisor):  # type: ignore[misc]
         events.subscribe(events.SupervisorRunningEvent, self._start)
         events.subscribe(events.SupervisorStoppingEvent, self._stop)
         events.subscribe(events.ProcessLogStdoutEvent, self._program_said)
+        events.subscribe(events.ProcessStateStartingEvent, self._program_starts)
         events.subscribe(events.ProcessStateStoppedEvent, self._program_stopped)
-        events.subscribe(events.ProcessStateExitedEvent, self._program_died)
+        events.subscribe(events.ProcessStateExitedEvent, self._program_exited)
         events.subscribe(events.ProcessStateFatalEvent, self._program_failed)
         super().runforever()
 
@@ -94,12 +106,13 @@ class Container(Supervisor):  # type: ignore[misc]
         if received == signal.SIGHUP:
             self.reload()
         elif received in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
-            self.options.logger.info(f"{signal.Signals(received).name}: stopping")
-            self.options.mood = SupervisorStates.SHUTDOWN
+            self._asked_to_stop(signal.Signals(received).name)
 
     def tick(self, now: float | None = None) -> None:
         """What has to be looked at about once a second."""
         super().tick(now)
+        if time.monotonic() > self._stop_at:
+            self.options.mood = SupervisorStates.SHUTDOWN
         for group, deadline in list(self._orphans.items()):
             if time.monotonic() > deadline:
                 _signal_group(group, signal.SIGKILL)
@@ -111,7 +124,39 @@ class Container(Supervisor):  # type: ignore[misc]
         if self._reloading:
             self._tell_uwsgi("\n")
 
-    # --- life and death ---
+    # --- start ---
+
+    def _start(self, event: Any) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+        if (APP / "prestart.sh").exists():
+            self._hold(True)
+            self._process("prestart").spawn()
+        else:
+            self._serve()
+
+    def _serve(self) -> None:
+        # One reference more than supervisor's own keeps uWSGI's listening socket open while uWSGI is away.
+        self._socket = self.process_groups["uwsgi"].socket_manager.get_socket()
+        self._listening = listen(int(os.environ["PORT"]), int(os.environ["LISTEN_BACKLOG"]))
+        self._process("nginx").config.environment = {"NGINX": "".join(f"{fd};" for fd in self._listening)}
+        self._hold(False)
+        for group in sorted(self.process_groups.values()):
+            group.transition()
+        self._set_pace()
+
+    def _hold(self, held: bool) -> None:
+        for name in "uwsgi", "nginx":
+            self._process(name).config.autostart = not held
+
+    def _process(self, name: str) -> Any:
+        return self.process_groups[name].processes[name]
+
+    def _program_starts(self, event: Any) -> None:
+        """Of the programs, nginx alone inherits the listening sockets; it takes them from the variable NGINX."""
+        for fd in self._listening:
+            os.set_inheritable(fd, event.process.config.name == "nginx")
+
+    # --- stop ---
 
     def end(self, exit_code: int, reason: str) -> None:
         """Stops the container, which returns `exit_code`."""
@@ -122,9 +167,68 @@ class Container(Supervisor):  # type: ignore[misc]
             self._socket = None
             self.options.mood = SupervisorStates.SHUTDOWN
 
+    def _asked_to_stop(self, asked_by: str) -> None:
+        """Health says 503 from now on; the stop itself begins after STOP_DELAY, or at once when asked again."""
+        (RUN / "stopping").touch()
+        delay = self._stop_delay if self._stop_at == math.inf else 0
+        self.options.logger.info(f"{asked_by}: stopping" + (f" in {delay} s" if delay else ""))
+        self._stop_at = time.monotonic() + delay
+        if not delay:
+            self.options.mood = SupervisorStates.SHUTDOWN
+
+    def _stop(self, event: Any) -> None:
+        self._kill_at = time.monotonic() + self._grace_period
+        for fd in self._listening:
+            os.close(fd)
+        self._listening = []
+
+    def _program_stopped(self, event: Any) -> None:
+        """Whoever stops next has what is left of the grace period."""
+        self._output.finish(event.process.config.name)
+        for group in self.process_groups.values():
+            for process in group.processes.values():
+                process.config.stopwaitsecs = max(0.5, min(self._kill_at - time.monotonic(), self._grace_period))
+
+    # --- death ---
+
+    def _program_exited(self, event: Any) -> None:
+        process = event.process
+        name, exit_code = process.config.name, process.exitstatus
+        self._output.finish(name)
+        if name == "check":
+            self._checked(exit_code)
+        elif name == "prestart":
+            self._prestarted(exit_code)
+        else:
+            # What a dead master leaves finishes its requests and goes, as at a stop.
+            _signal_group(process.pid, process.config.stopsignal)
+            self._orphans[process.pid] = time.monotonic() + self._grace_period
+            self._count_death(name, exit_code)
+
+    def _count_death(self, name: str, exit_code: int) -> None:
+        if name == "uwsgi" and self._reloading:
+            self._reloaded()
+        deaths = self._deaths[name]
+        deaths.append(time.monotonic())
+        if name == "uwsgi" and exit_code == NO_APP:
+            self.end(NO_APP, f"routes.py in {APP} could not be imported, or binds no app")
+        elif len(deaths) == DEATHS and deaths[-1] - deaths[0] < WINDOW:
+            self.end(1, f"{name} died {DEATHS} times within {WINDOW} s")
+
+    def _program_failed(self, event: Any) -> None:
+        self.end(1, f"{event.process.config.name} can't be started: {event.process.spawnerr}")
+
+    def _prestarted(self, exit_code: int) -> None:
+        if exit_code == 0:
+            self._serve()
+        else:
+            self.end(exit_code if exit_code > 0 else 1, "prestart.sh failed")
+
+    # --- reload ---
+
     def reload(self) -> None:
         """Tries the new code in a process of its own; if it imports, uWSGI replaces its workers one by one."""
-        if self.options.mood <= SupervisorStates.SHUTDOWN:
+        if self.options.mood <= SupervisorStates.SHUTDOWN or not self._process("uwsgi").pid:
             return
         if self._reloading:
             self._reload_again = True
@@ -132,7 +236,7 @@ class Container(Supervisor):  # type: ignore[misc]
         self._reloading = True
         self.options.logger.info("reload: importing the new code")
         self._set_pace()
-        self.process_groups["check"].processes["check"].spawn()
+        self._process("check").spawn()
 
     def _checked(self, exit_code: int) -> None:
         if exit_code == 0:
@@ -164,48 +268,11 @@ class Container(Supervisor):  # type: ignore[misc]
         signal.signal(signal.SIGALRM, lambda *_: None)
         signal.setitimer(signal.ITIMER_REAL, pace, pace)
 
-    def _start(self, event: Any) -> None:
-        # One reference more than supervisor's own keeps uWSGI's listening socket open while uWSGI is away.
-        self._socket = self.process_groups["uwsgi"].socket_manager.get_socket()
-        for group in sorted(self.process_groups.values()):
-            group.transition()
-        self._set_pace()
-
-    def _stop(self, event: Any) -> None:
-        self._stop_at = time.monotonic() + self._grace_period
-
-    def _program_stopped(self, event: Any) -> None:
-        """Whoever stops next has what is left of the grace period."""
-        self._output.finish(event.process.config.name)
-        for group in self.process_groups.values():
-            for process in group.processes.values():
-                process.config.stopwaitsecs = max(0.5, self._stop_at - time.monotonic())
-
-    def _program_died(self, event: Any) -> None:
-        process = event.process
-        name = process.config.name
-        self._output.finish(name)
-        if name == "check":
-            self._checked(process.exitstatus)
-            return
-        # What a dead master leaves finishes its requests and goes, as at a stop.
-        _signal_group(process.pid, process.config.stopsignal)
-        self._orphans[process.pid] = time.monotonic() + self._grace_period
-        if name == "uwsgi" and self._reloading:
-            self._reloaded()
-        if name == "uwsgi" and process.exitstatus == NO_APP:
-            self.end(NO_APP, f"routes.py in {APP} could not be imported, or binds no app")
-        deaths = self._deaths[name]
-        deaths.append(time.monotonic())
-        if len(deaths) == DEATHS and deaths[-1] - deaths[0] < WINDOW:
-            self.end(1, f"{name} died {DEATHS} times within {WINDOW} s")
-
-    def _program_failed(self, event: Any) -> None:
-        self.end(1, f"{event.process.config.name} can't be started: {event.process.spawnerr}")
+    # --- what programs print ---
 
     def _program_said(self, event: Any) -> None:
         name = event.process.config.name
-        self._output.feed("uwsgi" if name == "check" else name, event.data)
+        self._output.feed({"check": "uwsgi", "prestart": "app"}.get(name, name), event.data)
         if self._reloading and name == "uwsgi" and b"chain reloading complete" in event.data:
             self._reloaded()
 
@@ -239,6 +306,25 @@ class Wakeup:
         raise
 
 
+def listen(port: int, backlog: int) -> list[int]:
+    """Opens the public port on IPv4 and, if there is any, IPv6; returns file descriptors.
+
+    They outlive nginx: while it is away, connections wait in their queue. nginx takes over the sockets that the
+    variable NGINX lists (ngx_add_inherited_sockets, made for its upgrade of a running binary).
+    """
+    fds = []
+    for family, address in (socket.AF_INET, ""), (socket.AF_INET6, "::"):
+        with contextlib.suppress(OSError), socket.socket(family) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind((address, port))
+            listener.listen(backlog)
+            # Those below are closed by supervisor in each program that it starts.
+            fds.append(fcntl.fcntl(listener, fcntl.F_DUPFD_CLOEXEC, MINFDS))
+    return fds
+
+
 def _signal_group(group: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, number)
@@ -259,7 +345,7 @@ def main() -> int:
     """Runs the programs of supervisord.ini until a signal or a fault ends them; returns the container's exit code."""
     options = Options()
     options.realize(["--configuration", str(CONFIG / "supervisord.ini")])
-    container = Container(options, int(os.environ["GRACE_PERIOD"]), watch=os.environ["DEBUG"] == "1")
+    container = Container(options)
     with contextlib.suppress(ExitNow):
         container.main()
     return container.exit_code

@@ -1,0 +1,84 @@
+"""What happens when a process is killed."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import REPO, Container, docker, until
+from load import load
+
+Start = Callable[..., Container]
+FAULTY = f"--volume={REPO}/tests/apps/faulty:/app:ro"
+
+NAMES = {
+    "uWSGI worker": r"^uWSGI worker",
+    "uWSGI master": r"^uWSGI master",
+    "nginx worker": r"^nginx: worker",
+    "nginx master": r"^nginx: master",
+}
+
+
+def processes(container: Container, name: str) -> list[int]:
+    """The process ids, in the container, of those with a name."""
+    listing = container.exec(
+        "sh", "-c", "for p in /proc/[0-9]*; do echo ${p#/proc/} $(tr '\\0' ' ' < $p/cmdline); done"
+    )
+    found = (line.split(" ", 1) for line in listing.splitlines() if " " in line)
+    return [int(pid) for pid, words in found if re.search(NAMES[name], words)]
+
+
+def kill(container: Container, name: str) -> int:
+    """Kills the first process of that name; returns its id."""
+    pid = processes(container, name)[0]
+    container.exec("sh", "-c", f"kill -9 {pid}")
+    return pid
+
+
+@pytest.mark.parametrize(
+    ("name", "in_flight"), [("uWSGI worker", 8), ("uWSGI master", 0), ("nginx worker", 16), ("nginx master", 0)]
+)
+def test_a_killed_process_is_replaced_within_2_seconds_and_loses_its_own_requests_at_most(
+    start: Start, name: str, in_flight: int
+) -> None:
+    """Those in flight inside it; what waits for it in a queue is answered by the one that follows."""
+    container = start(FAULTY, "--cpus=2", "--env=WEB_CONCURRENCY=2", "--env=THREADS=8").wait()
+    before = {each: len(processes(container, each)) for each in NAMES}
+    with load(container) as clients:
+        time.sleep(0.5)
+        killed = kill(container, name)
+        time.sleep(2.5)
+    assert len(clients.lost) <= in_flight, clients.lost
+    assert clients.silence < 2
+    until(lambda: {each: len(processes(container, each)) for each in NAMES} == before, "as many processes as before")
+    assert killed not in processes(container, name)
+
+
+@pytest.mark.parametrize("name", ["uWSGI master", "nginx master"])
+def test_a_program_that_dies_again_and_again_ends_the_container(start: Start, name: str) -> None:
+    """Within 15 seconds, and not with 0."""
+    container = start(FAULTY).wait()
+    end = time.monotonic() + 15
+    while container.running and time.monotonic() < end:
+        # It may be away just now, or the container be gone.
+        pids = docker("exec", container.id, "sh", "-c", "grep -l . /proc/[0-9]*/cmdline", check=False)
+        found = [
+            pid
+            for pid in re.findall(r"/proc/(\d+)/", pids)
+            if re.search(NAMES[name], docker("exec", container.id, "cat", f"/proc/{pid}/cmdline", check=False))
+        ]
+        for pid in found:
+            docker("exec", container.id, "sh", "-c", f"kill -9 {pid}", check=False)
+    assert not container.running
+    assert container.exit_code() not in (0, 22, 78)
+
+
+def test_nothing_survives_process_1(start: Start) -> None:
+    """The kernel ends a container with its first process."""
+    container = start(FAULTY).wait()
+    pids = [line.split()[1] for line in docker("top", container.id).splitlines()[1:]]
+    assert len(pids) > 4
+    docker("kill", container.id)
+    assert container.exit_code() == 137
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "all of its processes are gone")
