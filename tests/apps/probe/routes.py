@@ -48,9 +48,9 @@ def early(environ, start_response):
 
 
 def status(environ, start_response):
-    """Answers with the status of the query string, and no body."""
-    start_response(f"{environ['QUERY_STRING']} Nothing", [])
-    return []
+    """Answers with the status of the query string, and wrongly with a body."""
+    start_response(f"{environ['QUERY_STRING']} Nothing", TEXT)
+    return [b"stray"]
 
 
 def stream(environ, start_response):
