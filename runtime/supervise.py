@@ -320,6 +320,8 @@ def listen(port: int, backlog: int) -> list[int]:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             listener.bind((address, port))
             listener.listen(backlog)
+            # nginx takes it as it is, and two of its workers may go for the same connection.
+            listener.setblocking(False)
             # Those below are closed by supervisor in each program that it starts.
             fds.append(fcntl.fcntl(listener, fcntl.F_DUPFD_CLOEXEC, MINFDS))
     return fds
