@@ -392,7 +392,7 @@ def test_the_apps_own_modules_never_stand_in_for_the_containers(
         (tmp_path / f"{name}.py").write_text("")
     for name in PYTHONS:
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name}.py is the app\\'s')")
-    container = start(mount, *options).wait()
+    container = start(mount, "--env=WEB_CONCURRENCY=1", *options).wait()
 
     names = OURS + LIBRARIES
     assert container.get(f"/?{','.join(names)}").text.split(",") == [f"/app/{name}.py" for name in names]
