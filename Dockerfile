@@ -18,12 +18,13 @@ RUN echo 'int Py_BytesMain(int, char **); int main(int c, char **v) { return Py_
  && /usr/local/bin/python3 -m venv --without-pip /venv
 
 # A proxy that inspects TLS needs its certificate here: docker build --secret id=ca,src=BUNDLE
-COPY runtime/requirements.lock /tmp/runtime.lock
+COPY runtime/requirements.* /tmp/runtime/
 RUN --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
- && $PIP install --require-hashes -r /tmp/runtime.lock
+ && $PIP install --require-hashes -r /tmp/runtime/requirements.lock
 
-# What the app asks for: its own lock if it has one, else its plain requirements, else nothing.
+# What the app asks for: its own lock if it has one, else its plain requirements, else nothing. It gets the last word on
+# versions, so the last two lines look whether that has broken something, the container's own needs included.
 COPY src/requirements.* /app/
 RUN --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
@@ -31,7 +32,8 @@ RUN --mount=type=secret,id=ca \
         $PIP install --require-hashes -r /app/requirements.lock \
      && { $PIP install --no-index -r /app/requirements.txt || { echo "requirements.lock is out of date: run make lock"; exit 1; }; } \
     elif [ -e /app/requirements.txt ]; then $PIP install -r /app/requirements.txt; fi \
- && $PIP check
+ && $PIP check \
+ && { $PIP install --quiet --no-index -r /tmp/runtime/requirements.txt || { echo "the container needs other versions than the app"; exit 1; }; }
 
 COPY src /app
 COPY nginx.conf uwsgi.ini supervisord.ini /opt/wsgi/
@@ -80,6 +82,6 @@ WORKDIR /app
 EXPOSE 80
 USER 10001:0
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 CMD ["python3", "-P", "-m", "runtime.health"]
-# -P: the app's own modules must not stand in for Python's while the container starts.
-ENTRYPOINT ["python3", "-P", "-m", "runtime"]
+HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 CMD ["python3", "-I", "-m", "runtime.health"]
+# -I: the app's own modules must not stand in for Python's or ours while the container starts, PYTHONPATH=/app or not.
+ENTRYPOINT ["python3", "-I", "-m", "runtime"]

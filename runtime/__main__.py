@@ -42,7 +42,7 @@ def main() -> NoReturn:
         f"{limit.cpus:g} CPUs ({limit.cpus_from}) and {limit.memory >> 20} MB ({limit.memory_from})",
     )
     # A fresh interpreter: without the settings' libraries process 1 takes half the memory.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "runtime.supervise"])
+    os.execv(sys.executable, [sys.executable, "-I", "-m", "runtime.supervise"])
 
 
 def become(command: list[str]) -> NoReturn:

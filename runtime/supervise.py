@@ -80,6 +80,7 @@ class Container(Supervisor):  # type: ignore[misc]
         self._deaths: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=DEATHS))
         self._orphans: dict[int, float] = {}
         self._reloading = False
+        self._replacing = False
         self._reload_again = False
         self._watched = _edited() if os.environ["DEBUG"] == "1" else None
 
@@ -121,7 +122,7 @@ class Container(Supervisor):  # type: ignore[misc]
             before, self._watched = self._watched, _edited()
             if before != self._watched:
                 self.reload()
-        if self._reloading:
+        if self._replacing:
             self._tell_uwsgi("\n")
 
     # --- start ---
@@ -241,13 +242,15 @@ class Container(Supervisor):  # type: ignore[misc]
     def _checked(self, exit_code: int) -> None:
         if exit_code == 0:
             self.options.logger.info("reload: the new code imports, workers are replaced one by one")
+            # Nothing is told before: after each word uWSGI makes its fifo anew, and another one just then is lost.
+            self._replacing = True
             self._tell_uwsgi("c")
         else:
             self.options.logger.error("reload: the new code does not import, the old code keeps serving")
             self._reloaded()
 
     def _reloaded(self) -> None:
-        self._reloading = False
+        self._reloading = self._replacing = False
         self._set_pace()
         if self._reload_again:
             self._reload_again = False
@@ -255,12 +258,12 @@ class Container(Supervisor):  # type: ignore[misc]
 
     def _tell_uwsgi(self, command: str) -> None:
         """Writes to uWSGI's master-fifo; a line's end is no command, but lets the master look after its workers."""
-        try:
+        with contextlib.suppress(OSError):  # it is away, and will start with the new code
             fifo = os.open(RUN / "uwsgi.fifo", os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:  # it is away, and will start with the new code
-            return
-        os.write(fifo, command.encode())
-        os.close(fifo)
+            try:
+                os.write(fifo, command.encode())
+            finally:
+                os.close(fifo)
 
     def _set_pace(self) -> None:
         """The main loop, and uWSGI's, turn once a second: often enough except at a reload, or to wait for an edit."""

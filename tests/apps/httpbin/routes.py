@@ -1,0 +1,3 @@
+"""httpbin, as it comes."""
+
+from httpbin import app as app

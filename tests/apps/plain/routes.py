@@ -1,0 +1,11 @@
+"""The smallest app: a function, no framework, no requirements.txt."""
+
+from pathlib import Path
+
+GREETING = Path(__file__).with_name("greeting.txt")
+
+
+def app(environ, start_response):
+    """Answers what a file beside it says."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [GREETING.read_bytes()]
