@@ -25,7 +25,7 @@ RUN --mount=type=secret,id=ca \
 
 # What the app asks for: its own lock if it has one, else its plain requirements, else nothing. It gets the last word on
 # versions, so the last two lines look whether that has broken something, the container's own needs included.
-COPY src/requirements.* /app/
+COPY src/requirements* /app/
 RUN --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
  && if [ -e /app/requirements.lock ]; then \
