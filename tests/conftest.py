@@ -42,6 +42,7 @@ class Container:
     """A running container of the image, with its public port published on the loopback."""
 
     def __init__(self, image: str, options: tuple[str, ...], command: tuple[str, ...], publish: bool) -> None:
+        self.image = image
         published = ("--publish=127.0.0.1::80",) if publish else ()
         self.id = docker("run", "--detach", *published, *options, image, *command)
 

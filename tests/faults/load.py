@@ -1,19 +1,29 @@
-"""Clients that keep asking while something goes wrong, and what they saw."""
+"""Clients that keep asking while something goes wrong, and what they saw.
+
+They run in a container of their own, in the network of the one that they ask: no proxy of the engine's stands between.
+This file is the tests' module for it, and the program that runs there.
+"""
 
 import http.client
 import itertools
+import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from conftest import DEADLINE, Container
+PATIENCE = 15
+"""Seconds that a client waits for an answer."""
 
 
 @dataclass
 class Load:
-    """What a number of clients saw, each request with its start, its end and its outcome."""
+    """What a number of clients saw: start and end of each request, in seconds, and its outcome."""
 
     outcomes: list[tuple[float, float, str]] = field(default_factory=list)
 
@@ -24,8 +34,8 @@ class Load:
 
     @property
     def lost(self) -> list[str]:
-        """The outcomes of all others."""
-        return [outcome for _, _, outcome in self.outcomes if outcome != "200"]
+        """The outcomes of all others. Where nobody listens no request was sent, so none was lost."""
+        return [outcome for _, _, outcome in self.outcomes if outcome not in ("200", "refused")]
 
     @property
     def silence(self) -> float:
@@ -40,53 +50,68 @@ class Load:
 
 
 @contextmanager
-def load(
-    container: Container, clients: int = 16, path: str = "/quick", keep_alive: bool = True, limit: float = 60
-) -> Iterator[Load]:
-    """Runs clients in the background, each asking again and again; at most for `limit` seconds.
-
-    A client stops for good when it can't connect: nobody is there any more.
-    """
-    seen, over = Load(), threading.Event()
-    host, port = container.address.split(":")
-    end = time.monotonic() + limit
-
-    def client() -> None:
-        connection = http.client.HTTPConnection(host, int(port), timeout=DEADLINE)
-        while not over.is_set() and time.monotonic() < end:
-            start = time.monotonic()
-            try:
-                connection.connect() if connection.sock is None else None
-            except ConnectionRefusedError:
-                return
-            try:
-                connection.request("GET", path)
-                response = connection.getresponse()
-                response.read()
-                outcome = str(response.status)
-            except http.client.RemoteDisconnected:
-                # The server may close an idle connection at any time (RFC 9112, 9.5): then the request is sent again.
-                outcome = "again" if reused(connection) else "disconnected"
-            except (OSError, http.client.HTTPException) as error:
-                outcome = repr(error)
-            if outcome != "again":
-                seen.outcomes.append((start, time.monotonic(), outcome))
-            connection.uses = getattr(connection, "uses", 0) + 1
-            if not keep_alive or outcome != "200":
-                connection.close()
-                connection.uses = 0
-
-    threads = [threading.Thread(target=client) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
+def load(container: Any, clients: int = 16, path: str = "/quick", keep_alive: bool = True) -> Iterator[Load]:
+    """Runs clients in the background, each asking again and again until the block ends."""
+    words = ["docker", "run", "--rm", "--interactive", f"--network=container:{container.id}"]
+    words += [f"--volume={Path(__file__).parent}:/load:ro", container.image, "python3", "-I", "/load/load.py"]
+    program = subprocess.Popen(
+        [*words, str(clients), path, str(int(keep_alive))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    seen = Load()
+    assert program.stdout.readline() == "asking\n"
     try:
         yield seen
     finally:
-        over.set()
-        for thread in threads:
-            thread.join()
+        output, _ = program.communicate("enough\n")
+        seen.outcomes = [tuple(outcome) for outcome in json.loads(output)]
 
 
-def reused(connection: http.client.HTTPConnection) -> bool:
-    """Whether an answer came on this connection before."""
-    return getattr(connection, "uses", 0) > 0
+def client(path: str, keep_alive: bool, over: threading.Event, outcomes: list[tuple[float, float, str]]) -> None:
+    """Asks until it is over, and notes what came of it."""
+    connection = http.client.HTTPConnection("127.0.0.1", 80, timeout=PATIENCE)
+    used = False
+    while not over.is_set():
+        start = time.monotonic()
+        try:
+            if connection.sock is None:
+                connection.connect()
+            connection.request("GET", path)
+            response = connection.getresponse()
+            response.read()
+            outcome = str(response.status)
+        except ConnectionRefusedError:
+            outcome = "refused"
+            time.sleep(0.01)
+        except ConnectionError as error:
+            # A server may close an idle connection just when the next request comes; then clients send it again, on
+            # a new one (RFC 9112, section 9.3.1). A request on a new connection that is closed is lost.
+            outcome = "again" if used else type(error).__name__
+        except (OSError, http.client.HTTPException) as error:
+            outcome = type(error).__name__
+        if outcome != "again":
+            outcomes.append((start, time.monotonic(), outcome))
+        used = outcome == "200" and keep_alive
+        if not used:
+            connection.close()
+
+
+def main(clients: int, path: str, keep_alive: bool, limit: float = 120) -> None:
+    """Runs the clients until a line comes on standard input; prints the outcomes as JSON."""
+    over = threading.Event()
+    outcomes: list[tuple[float, float, str]] = []
+    threads = [threading.Thread(target=client, args=(path, keep_alive, over, outcomes)) for _ in range(clients)]
+    alarm = threading.Timer(limit, over.set)
+    alarm.start()
+    for thread in threads:
+        thread.start()
+    print("asking", flush=True)
+    sys.stdin.readline()
+    over.set()
+    alarm.cancel()
+    for thread in threads:
+        thread.join()
+    print(json.dumps(outcomes))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3] == "1")
