@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from supervisor import events, loggers
 from supervisor.medusa.asyncore_25 import ExitNow
 from supervisor.options import ServerOptions
-from supervisor.states import SupervisorStates
+from supervisor.states import ProcessStates, SupervisorStates
 from supervisor.supervisord import Supervisor
 
 from runtime import APP, CONFIG, RUN, logs
@@ -29,6 +29,9 @@ NO_APP = 22
 
 DEATHS, WINDOW = 4, 20
 """A program that dies this often within so many seconds ends the container."""
+
+REPEAT = 0.5
+"""Seconds between a stop signal and its repetition."""
 
 MINFDS = 32
 """The same as supervisord.ini's minfds."""
@@ -74,6 +77,7 @@ class Container(Supervisor):  # type: ignore[misc]
         self._stop_delay = int(os.environ["STOP_DELAY"])
         self._stop_at = math.inf
         self._kill_at = math.inf
+        self._repeat_at = math.inf
         self._listening: list[int] = []
         self._wakeup = Wakeup()
         self._output = logs.Programs()
@@ -118,6 +122,8 @@ class Container(Supervisor):  # type: ignore[misc]
             if time.monotonic() > deadline:
                 _signal_group(group, signal.SIGKILL)
                 del self._orphans[group]
+        if self.stopping:
+            self._repeat_stop_signals()
         if self._watched is not None:
             before, self._watched = self._watched, _edited()
             if before != self._watched:
@@ -179,9 +185,24 @@ class Container(Supervisor):  # type: ignore[misc]
 
     def _stop(self, event: Any) -> None:
         self._kill_at = time.monotonic() + self._grace_period
+        self._repeat_at = time.monotonic() + REPEAT
         for fd in self._listening:
             os.close(fd)
         self._listening = []
+        self._set_pace()
+
+    def _repeat_stop_signals(self) -> None:
+        """nginx, and a uWSGI worker that still imports the app, forget a stop signal that comes while they start."""
+        if time.monotonic() < self._repeat_at:
+            return
+        self._repeat_at = time.monotonic() + REPEAT
+        for group in self.process_groups.values():
+            for process in group.processes.values():
+                if process.state == ProcessStates.STOPPING:
+                    with contextlib.suppress(OSError):
+                        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+                        for pid in (process.pid, *map(int, children)):
+                            os.kill(pid, process.config.stopsignal)
 
     def _program_stopped(self, event: Any) -> None:
         """Whoever stops next has what is left of the grace period."""
@@ -266,8 +287,8 @@ class Container(Supervisor):  # type: ignore[misc]
                 os.close(fifo)
 
     def _set_pace(self) -> None:
-        """The main loop, and uWSGI's, turn once a second: often enough except at a reload, or to wait for an edit."""
-        pace = FAST if self._reloading or self._watched is not None else 0
+        """The main loop, and uWSGI's, turn once a second: too slow for a reload, for a stop and for who edits."""
+        pace = FAST if self._reloading or self.stopping or self._watched is not None else 0
         signal.signal(signal.SIGALRM, lambda *_: None)
         signal.setitimer(signal.ITIMER_REAL, pace, pace)
 

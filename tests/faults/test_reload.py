@@ -1,0 +1,95 @@
+"""What happens when new code is loaded into a running container."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import REPO, Container, docker, until
+from load import load
+
+Start = Callable[..., Container]
+CODE = (REPO / "tests/apps/faulty/routes.py").read_text()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A routes.py that a test can edit."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "routes.py").write_text(CODE)
+    return tmp_path / "routes.py"
+
+
+def version(container: Container) -> set[str]:
+    """Which versions of the code answer."""
+    return {container.get("/quick").text.split()[0] for _ in range(20)}
+
+
+def reload(container: Container) -> None:
+    """Tells it to load the code anew."""
+    docker("kill", "--signal=HUP", container.id)
+
+
+def test_a_reload_under_load_loses_no_request(start: Start, source: Path) -> None:
+    """Among at least 20,000, with ten reloads; and the new code answers."""
+    container = start(f"--volume={source.parent}:/app:ro").wait()
+    with load(container) as clients:
+        for number in range(10):
+            source.write_text(CODE.replace('"old"', f'"new{number}"'))
+            reload(container)
+            until(lambda number=number: version(container) == {f"new{number}"}, f"version {number} answers")
+        time.sleep(max(0, 3 - 0))
+    assert clients.lost == []
+    assert clients.answered > 20_000
+
+
+def test_code_that_does_not_import_leaves_the_old_code_serving(start: Start, source: Path) -> None:
+    """No request is lost, the error is logged, and a later reload of good code works."""
+    container = start(f"--volume={source.parent}:/app:ro").wait()
+    with load(container, clients=4) as clients:
+        source.write_text("import no_such_package\n")
+        reload(container)
+        until(lambda: "the old code keeps serving" in container.log, "the error is logged")
+        assert "no_such_package" in container.log
+        assert version(container) == {"old"}
+        source.write_text(CODE.replace('"old"', '"new"'))
+        reload(container)
+        until(lambda: version(container) == {"new"}, "the new code answers")
+    assert clients.lost == []
+
+
+def test_reloads_at_once_end_with_the_newest_code(start: Start, source: Path) -> None:
+    """The second one comes while the first still replaces workers."""
+    container = start(f"--volume={source.parent}:/app:ro").wait()
+    with load(container, clients=4) as clients:
+        for word in ("first", "second", "third"):
+            source.write_text(CODE.replace('"old"', f'"{word}"'))
+            reload(container)
+            time.sleep(0.15)
+        until(lambda: version(container) == {"third"}, "the newest code answers")
+    assert clients.lost == []
+
+
+def test_a_stop_during_a_reload_is_as_quick_as_any(start: Start, source: Path) -> None:
+    """Half the workers are on their way out already."""
+    container = start(f"--volume={source.parent}:/app:ro").wait()
+    for delay in (0.1, 0.3, 0.5):
+        reload(container)
+        time.sleep(delay)
+        began = time.monotonic()
+        docker("stop", "--time=20", container.id)
+        assert time.monotonic() - began < 4
+        assert container.exit_code() == 0
+        docker("start", container.id)
+        container.wait()
+
+
+def test_a_program_can_be_restarted_by_hand(start: Start, source: Path) -> None:
+    """docker exec CONTAINER supervisorctl restart nginx, and nobody but the container's user may."""
+    container = start(f"--volume={source.parent}:/app:ro").wait()
+    with load(container, clients=4) as clients:
+        assert "nginx: started" in container.exec("supervisorctl", "restart", "nginx")
+        assert "uwsgi: started" in container.exec("supervisorctl", "restart", "uwsgi")
+        until(container.answers, "it answers")
+    assert clients.lost == []
+    assert container.exec("stat", "-c", "%a", "/run/supervisor.sock", "/run/uwsgi.sock").split() == ["600", "600"]
