@@ -23,6 +23,7 @@ from supervisor.states import ProcessStates, SupervisorStates
 from supervisor.supervisord import Supervisor
 
 from runtime import APP, CONFIG, RUN, logs
+from runtime.deadline import Deadline
 
 NO_APP = 22
 """uWSGI's exit code when the app does not import."""
@@ -79,6 +80,7 @@ class Container(Supervisor):  # type: ignore[misc]
         self._kill_at = math.inf
         self._repeat_at = math.inf
         self._listening: list[int] = []
+        self._deadline = Deadline(int(os.environ["REQUEST_TIMEOUT"]), self._grace_period)
         self._wakeup = Wakeup()
         self._output = logs.Programs()
         self._deaths: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=DEATHS))
@@ -122,6 +124,8 @@ class Container(Supervisor):  # type: ignore[misc]
             if time.monotonic() > deadline:
                 _signal_group(group, signal.SIGKILL)
                 del self._orphans[group]
+        for done in self._deadline.enforce():
+            self.options.logger.error(done)
         if self.stopping:
             self._repeat_stop_signals()
         if self._watched is not None:

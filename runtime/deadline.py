@@ -1,0 +1,83 @@
+"""Frees workers from requests that take more than REQUEST_TIMEOUT.
+
+nginx answers their clients, with 504. uWSGI's own harakiri has one clock for a whole worker: with threads the next
+request that ends resets it, and what it kills takes the requests beside it along.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import time
+from typing import Any
+
+from runtime import RUN
+
+
+class Deadline:
+    """Looks at what uWSGI's workers do, about once a second."""
+
+    def __init__(self, timeout: int, grace_period: int) -> None:
+        """`timeout` is how long a request may take, `grace_period` what those beside it still get; both in seconds."""
+        self._timeout = timeout
+        self._grace_period = grace_period
+        self._look_at = 0.0
+        self._since: dict[tuple[int, int, int], float] = {}
+        self._kill_at: dict[int, float] = {}
+
+    def enforce(self) -> list[str]:
+        """Sees to it that hanging workers are replaced; returns what was done, a sentence for each.
+
+        The worker takes no more requests. It is killed when all that it still has is overdue, at the latest after
+        the grace period.
+        """
+        now = time.monotonic()
+        if now < self._look_at:
+            return []
+        self._look_at = now + 1
+        workers = {worker["pid"]: _requests(worker) for worker in _stats().get("workers", []) if worker["pid"]}
+        # Not uWSGI's own time of a request's start: it is wrong after the clock was set.
+        running = {(pid, *request): path for pid, requests in workers.items() for request, path in requests.items()}
+        self._since = {request: self._since.get(request, now) for request in running}
+        self._kill_at = {pid: at for pid, at in self._kill_at.items() if pid in workers}
+        done = []
+        for pid in workers:
+            late = [request for request in running if request[0] == pid and now - self._since[request] > self._timeout]
+            if late and pid not in self._kill_at:
+                paths = ", ".join(running[request] for request in late)
+                done.append(f"{paths} takes more than {self._timeout} s: uWSGI worker {pid} will be replaced")
+                self._kill_at[pid] = now + self._grace_period
+                _signal(pid, signal.SIGHUP)
+            elif late and (len(late) == len(workers[pid]) or now > self._kill_at[pid]):
+                _signal(pid, signal.SIGKILL)
+        return done
+
+
+def _requests(worker: dict[str, Any]) -> dict[tuple[int, int], str]:
+    """What a worker is busy with: a thread's number and the start, in seconds, of each request, and its path."""
+    return {
+        (core["id"], core["req_info"].get("request_start", 0)): next(
+            (var.removeprefix("PATH_INFO=") for var in core["vars"] if var.startswith("PATH_INFO=")), "a request"
+        )
+        for core in worker["cores"]
+        if core["in_request"]
+    }
+
+
+def _stats() -> dict[str, Any]:
+    """What uWSGI's stats server says; nothing while it is away or busy."""
+    chunks = []
+    with contextlib.suppress(OSError, ValueError), socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(0.2)
+        client.connect(str(RUN / "uwsgi-stats.sock"))
+        while chunk := client.recv(1 << 16):
+            chunks.append(chunk)
+        stats: dict[str, Any] = json.loads(b"".join(chunks).decode(errors="replace"))
+        return stats
+    return {}
+
+
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
