@@ -43,7 +43,7 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         named["WEB_CONCURRENCY"] = str(min(max(2, math.ceil(limit.cpus)), fitting))
     if settings.WORKER_MEMORY == "auto":
         share = (limit.memory * 8 // 10 - FRONT_BYTES) // int(named["WEB_CONCURRENCY"]) >> 20
-        named["WORKER_MEMORY"] = "0" if limit.memory_from == "the machine" else str(max(32, share))
+        named["WORKER_MEMORY"] = "0" if limit.memory_from == "the machine" else str(max(WORKER_BYTES >> 20, share))
     files = _raise_file_limit()
     return named | {
         "FLASK_DEBUG": named["DEBUG"],

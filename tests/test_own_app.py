@@ -19,7 +19,15 @@ Context = Callable[..., Path]
 APPS = Path(__file__).parent / "apps"
 """Each folder plays `src/`."""
 
-CONTEXT = ("Dockerfile", ".dockerignore", "nginx.conf", "uwsgi.ini", "supervisord.ini", "profiles", "runtime")
+CONTEXT = (
+    "Dockerfile",
+    ".dockerignore",
+    *(
+        line.removeprefix("!")
+        for line in (REPO / ".dockerignore").read_text().splitlines()
+        if line[0] == "!" and line != "!src"
+    ),
+)
 """What an image is built from, besides the app."""
 
 

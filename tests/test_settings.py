@@ -99,10 +99,13 @@ BAD = {
     "THREADS": ["0", "auto"],
     "REQUEST_TIMEOUT": ["0", "30s"],
     "GRACE_PERIOD": ["-8"],
+    "STOP_DELAY": ["-1", "soon"],
     "MAX_BODY_SIZE": ["10 m", "ten", "10t", "-1"],
     "STATIC_URL": ["static", "/", "/sta tic", "/static/", "/a;b", "/${PORT}"],
     "STATIC_PATH": ["static", "/", "/app", "/app/static/", "/nowhere"],
     "HEALTH_PATH": ["health", "/health?x=1", "/{health}"],
+    "MAX_REQUESTS": ["-1", "off"],
+    "WORKER_MEMORY": ["-1", "64m"],
     "ACCESS_LOG": ["maybe", "2"],
     "DEBUG": ["yes please"],
 }
@@ -189,6 +192,19 @@ def test_auto_is_a_process_for_each_cpu_as_far_as_the_memory_goes(cpus: float, m
     """At least two, so that one can be replaced while the other serves; one where two don't fit."""
     values = prepare.values(settings.load(), Limits(cpus, "its CPU quota", memory, "its memory limit"))
     assert values["WEB_CONCURRENCY"] == str(processes)
+
+
+@pytest.mark.parametrize(
+    ("limit", "megabytes"),
+    [
+        (Limits(2, "the machine", 1 << 30, "the machine"), 0),
+        (Limits(2, "the machine", 1 << 30, "its memory limit"), 393),
+        (Limits(2, "the machine", 96 << 20, "its memory limit"), 64),
+    ],
+)
+def test_a_worker_gets_its_share_of_a_memory_limit(limit: Limits, megabytes: int) -> None:
+    """80 % of it, less what the others need; never as little as a worker takes anyway, and none without a limit."""
+    assert prepare.values(settings.load(), limit)["WORKER_MEMORY"] == str(megabytes)
 
 
 @pytest.mark.parametrize(
