@@ -5,11 +5,12 @@ Precedence: the environment, then the file /run/secrets/NAME, then the profile's
 """
 
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, YamlConfigSettingsSource
 
 from runtime import APP, CONFIG
@@ -61,6 +62,12 @@ class Settings(BaseSettings):
         "and no more than its memory holds at 64 MB each",
     )
     THREADS: int = Field(8, ge=1, le=1024, description="threads a uWSGI process")
+    ASYNC: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="gevent greenlets a uWSGI process, instead of threads; needs gevent in `requirements.txt`; 0: off",
+    )
     REQUEST_TIMEOUT: Seconds = Field(
         30, description="seconds a request may take; then its worker is replaced and its client gets a 504"
     )
@@ -111,6 +118,21 @@ class Settings(BaseSettings):
             raise ValueError(f"there are the profiles {', '.join(known)}")
         return name
 
+    @field_validator("ASYNC")
+    @classmethod
+    def _greenlets_can_be_had(cls, greenlets: int) -> int:
+        if greenlets == 1:
+            raise ValueError("it should be 2 at least, or 0")
+        if greenlets and not find_spec("gevent"):
+            raise ValueError("gevent is not installed; add it to src/requirements.txt, and build again")
+        return greenlets
+
+    @model_validator(mode="after")
+    def _threads_or_greenlets(self) -> "Settings":
+        if self.ASYNC and "THREADS" in self.model_fields_set:
+            raise ValueError("has no effect beside ASYNC; leave one of them out")
+        return self
+
     @field_validator("STATIC_PATH")
     @classmethod
     def _static_is_a_folder_without_code(cls, path: str) -> str:
@@ -147,7 +169,10 @@ def load() -> Settings:
     except ValidationError as error:
         complaints: dict[str, list[str]] = {}
         for detail in error.errors():
-            complaints.setdefault(str(detail["loc"][0]), []).append(_complaint(detail))
+            if detail["loc"]:
+                complaints.setdefault(str(detail["loc"][0]), []).append(_complaint(detail))
+            else:  # the one rule about two settings
+                complaints["THREADS"] = [detail["msg"].removeprefix("Value error, ")]
         raise BadSettings([f"{name} {', or '.join(said)}" for name, said in complaints.items()]) from None
     except (yaml.YAMLError, ValueError, OSError) as error:
         raise BadSettings([f"the profile can't be read: {' '.join(str(error).split())}"]) from None

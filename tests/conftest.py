@@ -1,6 +1,7 @@
 """What the tests stand on: the real image, and containers of it that show what happened when a test fails."""
 
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,20 @@ import requests
 REPO = Path(__file__).parent.parent
 DEADLINE = 20
 """Seconds that anything may take to come true."""
+
+APPS = Path(__file__).parent / "apps"
+"""Each folder plays `src/`."""
+
+CONTEXT = (
+    "Dockerfile",
+    ".dockerignore",
+    *(
+        line.removeprefix("!")
+        for line in (REPO / ".dockerignore").read_text().splitlines()
+        if line[0] == "!" and line != "!src"
+    ),
+)
+"""What an image is built from, besides the app."""
 
 HARDENED = ("--read-only", "--tmpfs=/tmp", "--tmpfs=/run", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 
@@ -123,6 +138,23 @@ def start(image: str, request: pytest.FixtureRequest) -> Iterator[Callable[..., 
     yield start
     for container in containers:
         docker("rm", "--force", "--volumes", container.id)
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Lays out a tree like this repository's around another app: context(APP, FILE OF src/ = its text...)."""
+
+    def context(app: str, **files: str) -> Path:
+        tree = tmp_path_factory.mktemp(app)
+        for name in CONTEXT:
+            copy = shutil.copytree if (REPO / name).is_dir() else shutil.copy
+            copy(REPO / name, tree / name)
+        shutil.copytree(APPS / app, tree / "src")
+        for name, text in files.items():
+            (tree / "src" / name).write_text(text)
+        return tree
+
+    return context
 
 
 @pytest.fixture(scope="module")

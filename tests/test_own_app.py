@@ -10,42 +10,11 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import DEADLINE, HARDENED, REPO, Container, build, docker, until
+from conftest import APPS, DEADLINE, HARDENED, REPO, Container, build, docker, until
 from requests.auth import HTTPDigestAuth
 
 Start = Callable[..., Container]
 Context = Callable[..., Path]
-
-APPS = Path(__file__).parent / "apps"
-"""Each folder plays `src/`."""
-
-CONTEXT = (
-    "Dockerfile",
-    ".dockerignore",
-    *(
-        line.removeprefix("!")
-        for line in (REPO / ".dockerignore").read_text().splitlines()
-        if line[0] == "!" and line != "!src"
-    ),
-)
-"""What an image is built from, besides the app."""
-
-
-@pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
-    """Lays out a tree like this repository's around another app: context(APP, FILE OF src/ = its text...)."""
-
-    def context(app: str, **files: str) -> Path:
-        tree = tmp_path_factory.mktemp(app)
-        for name in CONTEXT:
-            copy = shutil.copytree if (REPO / name).is_dir() else shutil.copy
-            copy(REPO / name, tree / name)
-        shutil.copytree(APPS / app, tree / "src")
-        for name, text in files.items():
-            (tree / "src" / name).write_text(text)
-        return tree
-
-    return context
 
 
 def complaint(tree: Path) -> str:

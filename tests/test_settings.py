@@ -99,6 +99,7 @@ BAD = {
     "THREADS": ["0", "auto"],
     "REQUEST_TIMEOUT": ["0", "30s"],
     "GRACE_PERIOD": ["-8"],
+    "ASYNC": ["-1", "1", "on", "100"],
     "STOP_DELAY": ["-1", "soon"],
     "MAX_BODY_SIZE": ["10 m", "ten", "10t", "-1"],
     "STATIC_URL": ["static", "/", "/sta tic", "/static/", "/a;b", "/${PORT}"],
