@@ -84,4 +84,5 @@ USER 10001:0
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 CMD ["python3", "-I", "-m", "runtime.health"]
 # -I: the app's own modules must not stand in for Python's or ours while the container starts, PYTHONPATH=/app or not.
-ENTRYPOINT ["python3", "-I", "-m", "runtime"]
+# The kernel drops signals that process 1 has no handler for: a stop that comes early has to wait until it has one.
+ENTRYPOINT ["env", "--block-signal=HUP,INT,QUIT,TERM", "python3", "-I", "-m", "runtime"]

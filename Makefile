@@ -1,8 +1,9 @@
 .DEFAULT_GOAL := help
-.PHONY: help run dev image stop logs reload test lint lock measure
+.PHONY: help run dev image stop logs reload test lint lock soak measure
 export DOCKER_BUILDKIT = 1
 export PORT ?= 80
 export NAME ?= wsgi
+ROUNDS ?= 20
 
 help: ## List these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -37,6 +38,10 @@ lint: ## Check the code and the configuration files
 lock: ## Pin what the requirements.txt files ask for, with hashes
 	@tools/bootstrap test
 	@tools/lock
+
+soak: ## Measure faults, and run their tests again and again (ROUNDS=20)
+	@tools/bootstrap test
+	@.venv/bin/python tools/soak.py $(ROUNDS)
 
 measure: image ## Print the figures that README has
 	@.venv/bin/python tools/measure.py

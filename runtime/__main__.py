@@ -5,12 +5,8 @@ import signal
 import sys
 from typing import NoReturn
 
-STOPPING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
-# The kernel drops what process 1 has no handler for: a stop has to wait until the supervisor takes it up.
-signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-
-from runtime import limits, logs, prepare  # noqa: E402
-from runtime.settings import BadSettings, Settings, load  # noqa: E402
+from runtime import limits, logs, prepare
+from runtime.settings import BadSettings, Settings, load
 
 BAD_SETTINGS = 78
 """EX_CONFIG of sysexits(3)."""
@@ -47,7 +43,7 @@ def main() -> NoReturn:
 
 def become(command: list[str]) -> NoReturn:
     """Runs a command of the user's instead, as in `docker run wsgi sh`."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
     try:
         os.execvp(command[0], command)
     except OSError as error:

@@ -53,6 +53,17 @@ def build(context: Path = REPO) -> str:
     return done.stdout.strip()
 
 
+def lay_out(tree: Path, app: str, **files: str) -> Path:
+    """Copies what an image is built from into `tree`, with one of the apps as its src/, and files changed in that."""
+    for name in CONTEXT:
+        copy = shutil.copytree if (REPO / name).is_dir() else shutil.copy
+        copy(REPO / name, tree / name)
+    shutil.copytree(APPS / app, tree / "src")
+    for name, text in files.items():
+        (tree / "src" / name).write_text(text)
+    return tree
+
+
 class Container:
     """A running container of the image, with its public port published on the loopback."""
 
@@ -142,19 +153,8 @@ def start(image: str, request: pytest.FixtureRequest) -> Iterator[Callable[..., 
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Lays out a tree like this repository's around another app: context(APP, FILE OF src/ = its text...)."""
-
-    def context(app: str, **files: str) -> Path:
-        tree = tmp_path_factory.mktemp(app)
-        for name in CONTEXT:
-            copy = shutil.copytree if (REPO / name).is_dir() else shutil.copy
-            copy(REPO / name, tree / name)
-        shutil.copytree(APPS / app, tree / "src")
-        for name, text in files.items():
-            (tree / "src" / name).write_text(text)
-        return tree
-
-    return context
+    """Lays out trees like this repository's around other apps: context(APP, FILE OF src/ = its text...)."""
+    return lambda app, **files: lay_out(tmp_path_factory.mktemp(app), app, **files)
 
 
 @pytest.fixture(scope="module")
