@@ -103,7 +103,7 @@ def main(rounds: int) -> None:
     print_row("reload", lambda: reload(image))
 
     with tempfile.TemporaryDirectory() as tree:
-        gunicorn = build(lay_out(Path(tree), "faulty", **{"requirements.txt": "gunicorn==23.*\n"}))
+        gunicorn = build(lay_out(Path(tree), "faulty", **{"requirements.txt": "gunicorn==27.*\n"}))
     sync = ("gunicorn", "--bind=0.0.0.0:80", "--workers=5", "routes:app")
     print("\n| beside slow connections, p99 of 4 clients | this | gunicorn, 5 sync workers |\n| --- | --- | --- |")
     for kind in SLOW:
