@@ -21,7 +21,9 @@ RUN echo 'int Py_BytesMain(int, char **); int main(int c, char **v) { return Py_
 COPY runtime/requirements.* /tmp/runtime/
 RUN --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
- && $PIP install --require-hashes -r /tmp/runtime/requirements.lock
+ && $PIP install --require-hashes -r /tmp/runtime/requirements.lock \
+ && rm -r /venv/lib/python*/site-packages/supervisor/tests \
+ && find /venv -name '*.so' -exec strip {} +
 
 # What the app asks for: its own lock if it has one, else its plain requirements, else nothing. It gets the last word on
 # versions, so the last two lines look whether that has broken something, the container's own needs included.
@@ -40,9 +42,7 @@ COPY nginx.conf uwsgi.ini supervisord.ini /opt/wsgi/
 COPY profiles /opt/wsgi/profiles
 COPY errors /opt/wsgi/errors
 COPY runtime /opt/wsgi/runtime
-RUN rm -rf /venv/lib/python*/site-packages/supervisor/tests \
- && find /venv -name '*.so' -exec strip {} + \
- && echo /opt/wsgi > /venv/lib/python${PYTHON}/site-packages/wsgi.pth \
+RUN echo /opt/wsgi > /venv/lib/python${PYTHON}/site-packages/wsgi.pth \
  && chmod -R a+rX /app /opt/wsgi \
  && python3 -m compileall -q /opt/wsgi \
  && { python3 -m compileall -qq /app || true; }

@@ -28,14 +28,15 @@ class Programs:
     def __init__(self) -> None:
         self._rest: defaultdict[str, bytes] = defaultdict(bytes)
 
-    def feed(self, source: str, chunk: bytes) -> None:
-        """Logs the lines that `chunk` completes; nginx's access lines are JSON already."""
+    def feed(self, source: str, chunk: bytes) -> list[bytes]:
+        """Logs the lines that `chunk` completes, and returns them; nginx's access lines are JSON already."""
         *lines, self._rest[source] = (self._rest[source] + chunk).split(b"\n")
         for line in lines:
             if line.startswith(b'{"time":'):
                 _write(line + b"\n")
             elif line:
                 write("info", source, line.decode(errors="replace"))
+        return lines
 
     def finish(self, source: str) -> None:
         """Logs what a program that has ended left without a line's end."""

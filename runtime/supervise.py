@@ -300,8 +300,8 @@ class Container(Supervisor):  # type: ignore[misc]
 
     def _program_said(self, event: Any) -> None:
         name = event.process.config.name
-        self._output.feed({"check": "uwsgi", "prestart": "app"}.get(name, name), event.data)
-        if self._reloading and name == "uwsgi" and b"chain reloading complete" in event.data:
+        lines = self._output.feed({"check": "uwsgi", "prestart": "app"}.get(name, name), event.data)
+        if self._replacing and name == "uwsgi" and any(line.endswith(b"chain reloading complete") for line in lines):
             self._reloaded()
 
 
