@@ -5,11 +5,13 @@ dies again and again ends the container, HUP reloads the app's code, and in deve
 """
 
 import contextlib
+import ctypes
 import fcntl
 import math
 import os
 import signal
 import socket
+import struct
 import sys
 import time
 from collections import defaultdict, deque
@@ -77,6 +79,7 @@ class Container(Supervisor):  # type: ignore[misc]
         self._grace_period = int(os.environ["GRACE_PERIOD"])
         self._stop_delay = int(os.environ["STOP_DELAY"])
         self._stop_at = math.inf
+        self._closing_since = math.inf
         self._kill_at = math.inf
         self._repeat_at = math.inf
         self._listening: list[int] = []
@@ -118,8 +121,8 @@ class Container(Supervisor):  # type: ignore[misc]
     def tick(self, now: float | None = None) -> None:
         """What has to be looked at about once a second."""
         super().tick(now)
-        if time.monotonic() > self._stop_at:
-            self.options.mood = SupervisorStates.SHUTDOWN
+        if time.monotonic() >= self._stop_at:
+            self._close()
         for group, deadline in list(self._orphans.items()):
             if time.monotonic() > deadline:
                 _signal_group(group, signal.SIGKILL)
@@ -184,7 +187,21 @@ class Container(Supervisor):  # type: ignore[misc]
         delay = self._stop_delay if self._stop_at == math.inf else 0
         self.options.logger.info(f"{asked_by}: stopping" + (f" in {delay} s" if delay else ""))
         self._stop_at = time.monotonic() + delay
-        if not delay:
+        self._set_pace()
+
+    def _close(self) -> None:
+        """Lets in no new connection, but waits until nginx has accepted those that there are; then all stops.
+
+        What nginx has not accepted is reset when it closes its sockets, although its client has been let in.
+        """
+        now = time.monotonic()
+        if self._closing_since == math.inf:
+            self._closing_since = now
+            for fd in self._listening:
+                refuse_new_connections(fd)
+            self._set_pace()
+        waited = now - self._closing_since
+        if (waited >= FAST and not any(map(connections_to_accept, self._listening))) or waited >= 1:
             self.options.mood = SupervisorStates.SHUTDOWN
 
     def _stop(self, event: Any) -> None:
@@ -292,7 +309,8 @@ class Container(Supervisor):  # type: ignore[misc]
 
     def _set_pace(self) -> None:
         """The main loop, and uWSGI's, turn once a second: too slow for a reload, for a stop and for who edits."""
-        pace = FAST if self._reloading or self.stopping or self._watched is not None else 0
+        closing = self.stopping or self._closing_since < math.inf or self._stop_at < math.inf
+        pace = FAST if self._reloading or closing or self._watched is not None else 0
         signal.signal(signal.SIGALRM, lambda *_: None)
         signal.setitimer(signal.ITIMER_REAL, pace, pace)
 
@@ -353,6 +371,26 @@ def listen(port: int, backlog: int) -> list[int]:
             # Those below are closed by supervisor in each program that it starts.
             fds.append(fcntl.fcntl(listener, fcntl.F_DUPFD_CLOEXEC, MINFDS))
     return fds
+
+
+def refuse_new_connections(fd: int) -> None:
+    """Makes the kernel drop what would open a connection to a listening socket; those that it has go on.
+
+    A filter (socket(7), SO_ATTACH_FILTER) of four instructions: load the 13th byte of the TCP header (RFC 9293, 3.1);
+    unless its ACK bit is set, skip one; accept; drop. Where there are no filters, nothing is dropped.
+    """
+    program = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x10), (0x06, 0, 0, 0xFFFFFFFF), (0x06, 0, 0, 0))
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *instruction) for instruction in program))
+    attach_filter = 26
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, attach_filter, struct.pack("HP", len(program), ctypes.addressof(code)))
+
+
+def connections_to_accept(fd: int) -> int:
+    """How many connections to a listening socket wait to be accepted (tcp(7), TCP_INFO: tcpi_unacked)."""
+    with socket.socket(fileno=os.dup(fd)) as listener:
+        info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
+    return int(struct.unpack_from("I", info, 24)[0])
 
 
 def _signal_group(group: int, number: int) -> None:
