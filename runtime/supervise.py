@@ -230,7 +230,7 @@ class Container(Supervisor):  # type: ignore[misc]
         self._output.finish(event.process.config.name)
         for group in self.process_groups.values():
             for process in group.processes.values():
-                process.config.stopwaitsecs = max(0.5, min(self._kill_at - time.monotonic(), self._grace_period))
+                process.config.stopwaitsecs = max(FAST, min(self._kill_at - time.monotonic(), self._grace_period))
 
     # --- death ---
 
