@@ -5,13 +5,9 @@ dies again and again ends the container, HUP reloads the app's code, and in deve
 """
 
 import contextlib
-import ctypes
-import fcntl
 import math
 import os
 import signal
-import socket
-import struct
 import sys
 import time
 from collections import defaultdict, deque
@@ -24,7 +20,7 @@ from supervisor.options import ServerOptions
 from supervisor.states import ProcessStates, SupervisorStates
 from supervisor.supervisord import Supervisor
 
-from runtime import APP, CONFIG, RUN, logs
+from runtime import APP, CONFIG, RUN, logs, sockets
 from runtime.deadline import Deadline
 
 NO_APP = 22
@@ -35,9 +31,6 @@ DEATHS, WINDOW = 4, 20
 
 REPEAT = 0.5
 """Seconds between a stop signal and its repetition."""
-
-MINFDS = 32
-"""The same as supervisord.ini's minfds."""
 
 FAST = 0.1
 """Seconds a turn of the main loop while something is waited for."""
@@ -151,7 +144,7 @@ class Container(Supervisor):  # type: ignore[misc]
     def _serve(self) -> None:
         # One reference more than supervisor's own keeps uWSGI's listening socket open while uWSGI is away.
         self._socket = self.process_groups["uwsgi"].socket_manager.get_socket()
-        self._listening = listen(int(os.environ["PORT"]), int(os.environ["LISTEN_BACKLOG"]))
+        self._listening = sockets.listen(int(os.environ["PORT"]), int(os.environ["LISTEN_BACKLOG"]))
         self._process("nginx").config.environment = {"NGINX": "".join(f"{fd};" for fd in self._listening)}
         self._hold(False)
         for group in sorted(self.process_groups.values()):
@@ -198,10 +191,10 @@ class Container(Supervisor):  # type: ignore[misc]
         if self._closing_since == math.inf:
             self._closing_since = now
             for fd in self._listening:
-                refuse_new_connections(fd)
+                sockets.refuse_new_connections(fd)
             self._set_pace()
         waited = now - self._closing_since
-        if (waited >= FAST and not any(map(connections_to_accept, self._listening))) or waited >= 1:
+        if (waited >= FAST and not any(map(sockets.connections_to_accept, self._listening))) or waited >= 1:
             self.options.mood = SupervisorStates.SHUTDOWN
 
     def _stop(self, event: Any) -> None:
@@ -350,47 +343,6 @@ class Wakeup:
     def handle_error(self) -> None:
         """Nothing but a bug gets here."""
         raise
-
-
-def listen(port: int, backlog: int) -> list[int]:
-    """Opens the public port on IPv4 and, if there is any, IPv6; returns file descriptors.
-
-    They outlive nginx: while it is away, connections wait in their queue. nginx takes over the sockets that the
-    variable NGINX lists (ngx_add_inherited_sockets, made for its upgrade of a running binary).
-    """
-    fds = []
-    for family, address in (socket.AF_INET, ""), (socket.AF_INET6, "::"):
-        with contextlib.suppress(OSError), socket.socket(family) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listener.bind((address, port))
-            listener.listen(backlog)
-            # nginx takes it as it is, and two of its workers may go for the same connection.
-            listener.setblocking(False)
-            # Those below are closed by supervisor in each program that it starts.
-            fds.append(fcntl.fcntl(listener, fcntl.F_DUPFD_CLOEXEC, MINFDS))
-    return fds
-
-
-def refuse_new_connections(fd: int) -> None:
-    """Makes the kernel drop what would open a connection to a listening socket; those that it has go on.
-
-    A filter (socket(7), SO_ATTACH_FILTER) of four instructions: load the 13th byte of the TCP header (RFC 9293, 3.1);
-    unless its ACK bit is set, skip one; accept; drop. Where there are no filters, nothing is dropped.
-    """
-    program = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x10), (0x06, 0, 0, 0xFFFFFFFF), (0x06, 0, 0, 0))
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *instruction) for instruction in program))
-    attach_filter = 26
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, attach_filter, struct.pack("HP", len(program), ctypes.addressof(code)))
-
-
-def connections_to_accept(fd: int) -> int:
-    """How many connections to a listening socket wait to be accepted (tcp(7), TCP_INFO: tcpi_unacked)."""
-    with socket.socket(fileno=os.dup(fd)) as listener:
-        info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
-    return int(struct.unpack_from("I", info, 24)[0])
 
 
 def _signal_group(group: int, number: int) -> None:

@@ -5,7 +5,7 @@ from configparser import RawConfigParser
 
 from conftest import REPO
 
-from runtime import RUN, prepare, supervise
+from runtime import RUN, prepare, sockets
 
 NGINX, UWSGI, DOCKERFILE = ((REPO / name).read_text() for name in ("nginx.conf", "uwsgi.ini", "Dockerfile"))
 
@@ -41,7 +41,7 @@ def test_process_1_talks_to_uwsgi_where_uwsgi_listens() -> None:
 
 def test_listening_sockets_are_out_of_supervisords_way() -> None:
     """It closes the file descriptors below minfds in what it starts."""
-    assert int(supervisord("supervisord", "minfds")) == supervise.MINFDS
+    assert int(supervisord("supervisord", "minfds")) == sockets.MINFDS
 
 
 def test_root_becomes_the_user_that_the_image_names() -> None:

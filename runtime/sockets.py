@@ -1,0 +1,52 @@
+"""The public port: its sockets belong to process 1, so that they outlive nginx and can be closed without a loss."""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+
+MINFDS = 32
+"""The same as supervisord.ini's minfds."""
+
+
+def listen(port: int, backlog: int) -> list[int]:
+    """Opens the public port on IPv4 and, if there is any, IPv6; returns file descriptors.
+
+    They outlive nginx: while it is away, connections wait in their queue. nginx takes over the sockets that the
+    variable NGINX lists (ngx_add_inherited_sockets, made for its upgrade of a running binary).
+    """
+    fds = []
+    for family, address in (socket.AF_INET, ""), (socket.AF_INET6, "::"):
+        with contextlib.suppress(OSError), socket.socket(family) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind((address, port))
+            listener.listen(backlog)
+            # nginx takes it as it is, and two of its workers may go for the same connection.
+            listener.setblocking(False)
+            # Those below are closed by supervisor in each program that it starts.
+            fds.append(fcntl.fcntl(listener, fcntl.F_DUPFD_CLOEXEC, MINFDS))
+    return fds
+
+
+def refuse_new_connections(fd: int) -> None:
+    """Makes the kernel drop what would open a connection to a listening socket; those that it has go on.
+
+    A filter (socket(7), SO_ATTACH_FILTER) of four instructions: load the 13th byte of the TCP header (RFC 9293, 3.1);
+    unless its ACK bit is set, skip one; accept; drop. Where there are no filters, nothing is dropped.
+    """
+    program = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x10), (0x06, 0, 0, 0xFFFFFFFF), (0x06, 0, 0, 0))
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *instruction) for instruction in program))
+    attach_filter = 26
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, attach_filter, struct.pack("HP", len(program), ctypes.addressof(code)))
+
+
+def connections_to_accept(fd: int) -> int:
+    """How many connections to a listening socket wait to be accepted (tcp(7), TCP_INFO: tcpi_unacked)."""
+    with socket.socket(fileno=os.dup(fd)) as listener:
+        info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
+    return int(struct.unpack_from("I", info, 24)[0])
