@@ -29,6 +29,9 @@ NO_APP = 22
 DEATHS, WINDOW = 4, 20
 """A program that dies this often within so many seconds ends the container."""
 
+FIRST_REQUEST = 0.5
+"""Seconds that a client may take from its connection to its request when a stop begins."""
+
 REPEAT = 0.5
 """Seconds between a stop signal and its repetition."""
 
@@ -183,22 +186,24 @@ class Container(Supervisor):  # type: ignore[misc]
         self._set_pace()
 
     def _close(self) -> None:
-        """Lets in no new connection, but waits until nginx has accepted those that there are; then all stops.
+        """Lets in no new connection, but waits until nginx has a request from each that there is; then all stops.
 
-        What nginx has not accepted is reset when it closes its sockets, although its client has been let in.
+        nginx resets what it has not accepted, or got no request from yet, although the client has been let in.
         """
         now = time.monotonic()
         if self._closing_since == math.inf:
             self._closing_since = now
+            self._kill_at = now + self._grace_period
             for fd in self._listening:
                 sockets.refuse_new_connections(fd)
             self._set_pace()
         waited = now - self._closing_since
-        if (waited >= FAST and not any(map(sockets.connections_to_accept, self._listening))) or waited >= 1:
+        if (waited >= FIRST_REQUEST and not any(map(sockets.connections_to_accept, self._listening))) or waited >= 1:
             self.options.mood = SupervisorStates.SHUTDOWN
 
     def _stop(self, event: Any) -> None:
-        self._kill_at = time.monotonic() + self._grace_period
+        self._kill_at = min(self._kill_at, time.monotonic() + self._grace_period)
+        self._share_what_is_left()
         self._repeat_at = time.monotonic() + REPEAT
         for fd in self._listening:
             os.close(fd)
@@ -219,8 +224,11 @@ class Container(Supervisor):  # type: ignore[misc]
                             os.kill(pid, process.config.stopsignal)
 
     def _program_stopped(self, event: Any) -> None:
-        """Whoever stops next has what is left of the grace period."""
         self._output.finish(event.process.config.name)
+        self._share_what_is_left()
+
+    def _share_what_is_left(self) -> None:
+        """Whoever stops next has what is left of the grace period."""
         for group in self.process_groups.values():
             for process in group.processes.values():
                 process.config.stopwaitsecs = max(FAST, min(self._kill_at - time.monotonic(), self._grace_period))
