@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import requests
-from conftest import REPO, Container, docker, until
+from conftest import REPO, Container, docker
 from load import load
 
 Start = Callable[..., Container]
@@ -45,19 +45,3 @@ def test_an_upload_into_a_full_tmp_is_refused_and_all_else_goes_on(start: Start)
     assert requests.post(container.url("/quick"), data=b"x" * (9 << 20), timeout=20).status_code >= 500
     assert container.get("/quick").status_code == 200
     assert requests.post(container.url("/quick"), data=b"x" * (2 << 20), timeout=20).status_code == 200
-
-
-def test_too_little_memory_for_a_single_worker_ends_it_rather_than_half_of_it(start: Start) -> None:
-    """With 24 MB it can't serve; it says so by its exit code, or serves."""
-    container = start(FAULTY, "--memory=24m", "--memory-swap=24m")
-    until(lambda: not container.running or served(container), "it serves or ends", 30)
-    if not container.running:
-        assert container.exit_code() != 0
-
-
-def served(container: Container) -> bool:
-    """Whether it answers."""
-    try:
-        return container.get("/quick").status_code == 200
-    except requests.RequestException:
-        return False
