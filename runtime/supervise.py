@@ -310,7 +310,7 @@ class Container(Supervisor):  # type: ignore[misc]
 
     def _set_pace(self) -> None:
         """The main loop, and uWSGI's, turn once a second: too slow for a reload, for a stop and for who edits."""
-        closing = self.stopping or self._closing_since < math.inf or self._stop_at < math.inf
+        closing = self.stopping or self._stop_at < math.inf
         pace = FAST if self._reloading or closing or self._watched is not None else 0
         signal.signal(signal.SIGALRM, lambda *_: None)
         signal.setitimer(signal.ITIMER_REAL, pace, pace)
