@@ -1,6 +1,7 @@
 """Everything that has to be right before anything starts: values for `auto`, rendered nginx.conf, a free port."""
 
 import errno
+import functools
 import math
 import os
 import re
@@ -87,6 +88,7 @@ def uwsgi_variables() -> list[str]:
     return problems
 
 
+@functools.cache
 def _uwsgi_options() -> set[str]:
     text = subprocess.run(["uwsgi", "--help"], capture_output=True, text=True, check=True).stdout
     return set(re.findall(r"--([a-z0-9-]+)", text))
