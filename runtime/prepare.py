@@ -107,8 +107,7 @@ def unknown_placeholders(named: dict[str, str]) -> list[str]:
 
 def render(named: dict[str, str]) -> None:
     """Writes nginx.conf with the values in it, and the address that the health check asks."""
-    for left_over in [RUN / "stopping", *RUN.glob("importing-*")]:
-        left_over.unlink(missing_ok=True)
+    (RUN / "stopping").unlink(missing_ok=True)
     text = PLACEHOLDERS["nginx.conf"].sub(lambda match: named[match[1]], (CONFIG / "nginx.conf").read_text())
     (RUN / "nginx.conf").write_text(text)
     (RUN / "health").write_text(f"{named['PORT']}{named['HEALTH_PATH']}")

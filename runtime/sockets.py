@@ -1,7 +1,6 @@
 """The public port: its sockets belong to process 1, so that they outlive nginx and can be closed without a loss."""
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import socket
@@ -33,16 +32,14 @@ def listen(port: int, backlog: int) -> list[int]:
 
 
 def refuse_new_connections(fd: int) -> None:
-    """Makes the kernel drop what would open a connection to a listening socket; those that it has go on.
+    """Makes a listening socket refuse what would open a connection; those that it has, or has begun, go on.
 
-    A filter (socket(7), SO_ATTACH_FILTER) of four instructions: load the 13th byte of the TCP header (RFC 9293, 3.1);
-    unless its ACK bit is set, skip one; accept; drop. Where there are no filters, nothing is dropped.
+    It is bound to a network interface that there is not (socket(7), SO_BINDTODEVICE; by number, and without a
+    capability, since Linux 5.7), so the kernel finds no listener for a SYN. Where it may not, nothing is refused.
     """
-    program = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x10), (0x06, 0, 0, 0xFFFFFFFF), (0x06, 0, 0, 0))
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *instruction) for instruction in program))
-    attach_filter = 26
+    bind_to_ifindex, none = 62, 0x7FFFFFFF
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, attach_filter, struct.pack("HP", len(program), ctypes.addressof(code)))
+        listener.setsockopt(socket.SOL_SOCKET, bind_to_ifindex, none)
 
 
 def connections_to_accept(fd: int) -> int:

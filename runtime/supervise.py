@@ -30,7 +30,7 @@ DEATHS, WINDOW = 4, 20
 """A program that dies this often within so many seconds ends the container."""
 
 FIRST_REQUEST = 0.5
-"""Seconds that a client may take from its connection to its request when a stop begins."""
+"""Seconds that a client may take from its connection to its request at a stop."""
 
 REPEAT = 0.5
 """Seconds between a stop signal and its repetition."""
@@ -75,7 +75,7 @@ class Container(Supervisor):  # type: ignore[misc]
         self._grace_period = int(os.environ["GRACE_PERIOD"])
         self._stop_delay = int(os.environ["STOP_DELAY"])
         self._stop_at = math.inf
-        self._closing_since = math.inf
+        self._closing_since = self._last_arrival = math.inf
         self._kill_at = math.inf
         self._repeat_at = math.inf
         self._listening: list[int] = []
@@ -162,9 +162,13 @@ class Container(Supervisor):  # type: ignore[misc]
         return self.process_groups[name].processes[name]
 
     def _program_starts(self, event: Any) -> None:
-        """Of the programs, nginx alone inherits the listening sockets; it takes them from the variable NGINX."""
+        """Of the programs, nginx alone inherits the listening sockets; uWSGI begins to count (runtime/load.py)."""
+        name = event.process.config.name
         for fd in self._listening:
-            os.set_inheritable(fd, event.process.config.name == "nginx")
+            os.set_inheritable(fd, name == "nginx")
+        if name == "uwsgi":
+            for left_over in [RUN / "serving", *RUN.glob("importing-*")]:
+                left_over.unlink(missing_ok=True)
 
     # --- stop ---
 
@@ -197,8 +201,10 @@ class Container(Supervisor):  # type: ignore[misc]
             for fd in self._listening:
                 sockets.refuse_new_connections(fd)
             self._set_pace()
-        waited = now - self._closing_since
-        if (waited >= FIRST_REQUEST and not any(map(sockets.connections_to_accept, self._listening))) or waited >= 1:
+            self._last_arrival = now
+        if any(map(sockets.connections_to_accept, self._listening)):
+            self._last_arrival = now
+        if now - self._last_arrival >= FIRST_REQUEST or now - self._closing_since >= self._grace_period / 2:
             self.options.mood = SupervisorStates.SHUTDOWN
 
     def _stop(self, event: Any) -> None:

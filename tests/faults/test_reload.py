@@ -20,6 +20,13 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "routes.py"
 
 
+def change(source: Path, code: str) -> None:
+    """Replaces it at once, as an editor does: nobody reads half of it."""
+    new = source.with_suffix(".new")
+    new.write_text(code)
+    new.replace(source)
+
+
 def version(container: Container) -> set[str]:
     """Which versions of the code answer."""
     return {container.get("/quick").text.split()[0] for _ in range(20)}
@@ -35,10 +42,10 @@ def test_a_reload_under_load_loses_no_request(start: Start, source: Path) -> Non
     container = start(f"--volume={source.parent}:/app:ro").wait()
     with load(container) as clients:
         for number in range(10):
-            source.write_text(CODE.replace('"old"', f'"new{number}"'))
+            change(source, CODE.replace('"old"', f'"new{number}"'))
             reload(container)
             until(lambda number=number: version(container) == {f"new{number}"}, f"version {number} answers")
-        time.sleep(max(0, 3 - 0))
+        time.sleep(3)
     assert clients.lost == []
     assert clients.answered > 20_000
 
@@ -47,15 +54,38 @@ def test_code_that_does_not_import_leaves_the_old_code_serving(start: Start, sou
     """No request is lost, the error is logged, and a later reload of good code works."""
     container = start(f"--volume={source.parent}:/app:ro").wait()
     with load(container, clients=4) as clients:
-        source.write_text("import no_such_package\n")
+        change(source, "import no_such_package\n")
         reload(container)
         until(lambda: "the old code keeps serving" in container.log, "the error is logged")
         assert "no_such_package" in container.log
         assert version(container) == {"old"}
-        source.write_text(CODE.replace('"old"', '"new"'))
+        change(source, CODE.replace('"old"', '"new"'))
         reload(container)
         until(lambda: version(container) == {"new"}, "the new code answers")
     assert clients.lost == []
+
+
+def test_code_that_breaks_between_the_check_and_the_workers_import_is_tried_again(start: Start, source: Path) -> None:
+    """As it does when somebody copies many files; the workers that are left go on serving."""
+    container = start(f"--volume={source.parent}:/app:ro").wait()
+    half = source.with_name("half")
+    half.touch()
+    fails = "import pathlib, uwsgi\nassert not (uwsgi.worker_id() and pathlib.Path('/app/half').exists()), 'half'\n"
+    with load(container, clients=4) as clients:
+        change(source, fails + CODE.replace('"old"', '"new"'))
+        reload(container)
+        until(lambda: "AssertionError: half" in container.log, "a worker fails")
+        half.unlink()
+        until(lambda: version(container) == {"new"}, "the new code answers")
+    assert clients.lost == []
+
+
+def test_workers_that_cannot_import_the_app_any_more_end_the_container(start: Start, source: Path) -> None:
+    """With the same code as at a start: there is nobody left who could serve."""
+    container = start(f"--volume={source.parent}:/app:ro", "--env=MAX_REQUESTS=5").wait()
+    change(source, "import no_such_package\n")
+    with load(container, clients=4):
+        assert container.exit_code() == 22
 
 
 def test_reloads_at_once_end_with_the_newest_code(start: Start, source: Path) -> None:
@@ -63,7 +93,7 @@ def test_reloads_at_once_end_with_the_newest_code(start: Start, source: Path) ->
     container = start(f"--volume={source.parent}:/app:ro").wait()
     with load(container, clients=4) as clients:
         for word in ("first", "second", "third"):
-            source.write_text(CODE.replace('"old"', f'"{word}"'))
+            change(source, CODE.replace('"old"', f'"{word}"'))
             reload(container)
             time.sleep(0.15)
         until(lambda: version(container) == {"third"}, "the newest code answers")

@@ -26,6 +26,21 @@ def test_every_accepted_request_is_answered_when_it_is_stopped(start: Start, sig
     assert clients.lost == []
 
 
+def test_new_connections_are_refused_as_soon_as_a_stop_begins(start: Start) -> None:
+    """So that whoever sends them tries elsewhere; at that time the listening sockets are still open."""
+    container = start(FAULTY, "--env=GRACE_PERIOD=6").wait()
+    connect = "import socket; socket.create_connection(('127.0.0.1', 80))"
+    container.exec("python3", "-c", connect)
+    # Stopped, nginx can't close its copies of them.
+    stop_nginx = "pid=$(cat /run/nginx.pid) && kill -STOP $pid $(cat /proc/$pid/task/$pid/children)"
+    container.exec("sh", "-c", stop_nginx)
+    docker("kill", "--signal=TERM", container.id)
+    until(lambda: ": stopping" in container.log, "it stops")
+    time.sleep(0.2)
+    with pytest.raises(AssertionError, match="ConnectionRefusedError"):
+        container.exec("python3", "-c", connect)
+
+
 def test_a_request_that_hangs_holds_a_stop_for_the_grace_period_at_most(start: Start) -> None:
     """The others are answered; then it is over, with exit code 0."""
     container = start(FAULTY, "--env=GRACE_PERIOD=4").wait()
