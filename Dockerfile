@@ -9,7 +9,7 @@ ENV PIP="pip --python /venv/bin/python3 --no-cache-dir"
 
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
-        ca-certificates gcc libc6-dev libpcre2-dev nginx python3-pip python3-venv "python${PYTHON}-dev" \
+        brotli ca-certificates gcc libc6-dev libnginx-mod-http-brotli-static libpcre2-dev nginx python3-pip python3-venv "python${PYTHON}-dev" \
  && rm -rf /var/lib/apt/lists/*
 
 # python3 as a shell around the shared library that uWSGI needs too: Debian's own is a second copy of it, 7 MB.
@@ -38,7 +38,7 @@ RUN --mount=type=secret,id=ca \
  && { $PIP install --quiet --no-index -r /tmp/runtime/requirements.txt || { echo "the container needs other versions than the app"; exit 1; }; }
 
 COPY src /app
-COPY nginx.conf uwsgi.ini supervisord.ini /opt/wsgi/
+COPY nginx.conf nginx.tls.conf uwsgi_params uwsgi.ini supervisord.ini /opt/wsgi/
 COPY profiles /opt/wsgi/profiles
 COPY errors /opt/wsgi/errors
 COPY runtime /opt/wsgi/runtime
@@ -46,6 +46,14 @@ RUN echo /opt/wsgi > /venv/lib/python${PYTHON}/site-packages/wsgi.pth \
  && chmod -R a+rX /app /opt/wsgi \
  && python3 -m compileall -q /opt/wsgi \
  && { python3 -m compileall -qq /app || true; }
+
+# What browsers fetch gets names with a hash of the content, and is compressed once for all.
+RUN if [ -d /app/static ]; then \
+        /venv/bin/python3 -I -m runtime.assets /app/static \
+     && find /app/static -type f -size +1000c -regextype egrep \
+            -regex '.*\.(css|csv|eot|html?|ico|js|json|map|md|mjs|otf|svg|ttf|txt|wasm|webmanifest|xml)' \
+            -exec gzip -9fkn {} + -exec brotli -fk {} +; \
+    fi
 
 # --- Run: nothing but what runs ---
 FROM debian:trixie-slim
@@ -62,6 +70,7 @@ RUN apt-get update \
 
 # nginx's package wants iproute2 and 20 more for its init script, 9 MB that no container runs.
 COPY --from=build /usr/sbin/nginx /usr/sbin/
+COPY --from=build /usr/lib/nginx/modules/ngx_http_brotli_static_module.so /usr/lib/nginx/modules/
 COPY --from=build /etc/nginx/mime.types /etc/nginx/
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 

@@ -5,7 +5,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from runtime import limits, logs, prepare
+from runtime import limits, logs, prepare, tls
 from runtime.settings import BadSettings, Settings, load
 
 BAD_SETTINGS = 78
@@ -22,14 +22,19 @@ def main() -> NoReturn:
         settings = Settings.model_construct()  # the defaults stand in, so that the rest can be checked too
     limit = limits.read()
     named = prepare.values(settings, limit)
-    problems += prepare.unknown_placeholders(named) + prepare.uwsgi_variables()
-    problems = problems or prepare.port_problem(settings.PORT)
+    problems += prepare.unknown_placeholders(named) + prepare.unheeded(settings) + prepare.uwsgi_variables()
+    if settings.TLS_CERT and settings.TLS_KEY:
+        problems += tls.problem(settings.TLS_CERT, settings.TLS_KEY)
+        problems = problems or prepare.port_problem("HTTPS_PORT", settings.HTTPS_PORT)
+    problems = problems or prepare.port_problem("PORT", settings.PORT)
+    if not problems:
+        os.environ.update(named)
+        prepare.render(named)
+        problems = prepare.nginx_problem()
     if problems:
         logs.write("critical", "supervisord", "not started: " + "; ".join(problems))
         sys.exit(BAD_SETTINGS)
 
-    os.environ.update(named)
-    prepare.render(named)
     each = f"{settings.ASYNC} greenlets" if settings.ASYNC else f"{settings.THREADS} threads"
     logs.write(
         "info",

@@ -24,7 +24,12 @@ if worker:
             sys.stderr.write(f"routes.py could not be imported {ATTEMPTS} times in a row\n")
             os._exit(22)
 try:
-    from routes import app  # type: ignore[import-not-found]  # noqa: F401
+    from routes import app  # type: ignore[import-not-found]
+
+    if hasattr(app, "url_defaults") and os.environ["DEBUG"] == "0":
+        from runtime import assets
+
+        assets.name_by_content(app)
 except BaseException:
     sys.excepthook(*sys.exc_info())
     if worker and os.path.exists(SERVING):  # noqa: PTH110

@@ -10,18 +10,28 @@ import socket
 import subprocess
 from pathlib import Path
 
-from runtime import CONFIG, RUN, limits
+from runtime import APP, CONFIG, RUN, limits
 from runtime.settings import Settings
 
 USER, GROUP = 10001, 0
 """Who serves. The same as the Dockerfile's USER."""
 
+NGINX_PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
+
 PLACEHOLDERS = {
-    "nginx.conf": re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}"),
+    "nginx.conf": NGINX_PLACEHOLDER,
+    "nginx.tls.conf": NGINX_PLACEHOLDER,
+    "uwsgi_params": NGINX_PLACEHOLDER,
     "uwsgi.ini": re.compile(r"\$\(([^)]*)\)"),
     "supervisord.ini": re.compile(r"%\(ENV_([^)]*)\)s"),
 }
-"""How each program's file names a value. nginx doesn't read the environment, so its file is rendered."""
+"""How each program's file names a value. nginx doesn't read the environment, so its files are rendered."""
+
+FRONT = (
+    *("MAX_BODY_SIZE", "STATIC_URL", "STATIC_PATH", "STATIC_INDEX", "TRUSTED_PROXIES", "RATE_LIMIT", "CACHE"),
+    *("TLS_CERT", "TLS_KEY", "HTTPS_PORT", "ACCESS_LOG"),
+)
+"""Settings that only nginx.conf can heed; what it names for them begins with the setting's name."""
 
 WORKER_BYTES = 64 << 20
 """What a uWSGI process may need; `auto` puts no more of them into the memory."""
@@ -46,6 +56,9 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         share = (limit.memory * 8 // 10 - FRONT_BYTES) // int(named["WEB_CONCURRENCY"]) >> 20
         named["WORKER_MEMORY"] = "0" if limit.memory_from == "the machine" else str(max(WORKER_BYTES >> 20, share))
     files = _raise_file_limit()
+    ipv6 = _has_ipv6()
+    proxies = settings.TRUSTED_PROXIES.split()
+    rate = re.match(r"\d+", settings.RATE_LIMIT)
     return named | {
         "FLASK_DEBUG": named["DEBUG"],
         "NGINX_WORKERS": str(math.ceil(limit.cpus)),
@@ -56,7 +69,20 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         # uWSGI refuses a longer queue than the kernel's.
         "LISTEN_BACKLOG": Path("/proc/sys/net/core/somaxconn").read_text().strip(),
         # Without IPv6 nginx, which wants an address there, gets one that the other includes.
-        "LISTEN_IPV6": f"[::]:{settings.PORT}" if _has_ipv6() else f"127.0.0.1:{settings.PORT}",
+        "LISTEN_IPV6": f"{'[::]' if ipv6 else '127.0.0.1'}:{settings.PORT}",
+        "HTTPS_PORT_IPV6": f"{'[::]' if ipv6 else '127.0.0.1'}:{settings.HTTPS_PORT}",
+        "HTTPS_PORT_IF_ODD": "" if settings.HTTPS_PORT == 443 else f":{settings.HTTPS_PORT}",
+        "TRUSTED_PROXIES_GEO": " ".join(f"{network} 1;" for network in proxies),
+        "TRUSTED_PROXIES_REALIP": " ".join(f"set_real_ip_from {network};" for network in proxies),
+        # An empty key is not counted.
+        "RATE_LIMIT_KEY": "$client_network" if rate else '""',
+        "RATE_LIMIT_RATE": settings.RATE_LIMIT if rate else "1r/s",
+        "RATE_LIMIT_BURST": rate[0] if rate else "1",
+        "CACHE_ZONE": "responses" if settings.CACHE else "off",
+        # The one tmpfs that every container has, of 64 MB at least; it counts as the container's memory.
+        "CACHE_PATH": f"{'/dev/shm' if os.access('/dev/shm', os.W_OK) else '/tmp'}/nginx-cache",
+        "CACHE_SIZE": f"{min(32, max(1, limit.memory >> 23))}m",
+        "ERROR_PAGES": str(next(path for path in (APP / "errors", CONFIG / "errors") if path.is_dir())),
     }
 
 
@@ -99,21 +125,62 @@ def unknown_placeholders(named: dict[str, str]) -> list[str]:
     problems = []
     for file, pattern in PLACEHOLDERS.items():
         # uWSGI and supervisor read the whole environment; nginx gets nothing that wasn't checked.
-        known = named.keys() if file == "nginx.conf" else named.keys() | os.environ.keys()
-        for name in sorted(set(pattern.findall((CONFIG / file).read_text())) - known):
+        known = named.keys() if pattern is NGINX_PLACEHOLDER else named.keys() | os.environ.keys()
+        text = _source(file).read_text() if _wanted(file, named) else ""
+        for name in sorted(set(pattern.findall(text)) - known):
             problems.append(f"{file} names {name}, which has no value: it is not a setting, or not set")
     return problems
 
 
+def unheeded(settings: Settings) -> list[str]:
+    """Settings that the app's own nginx.conf makes void, if it has one."""
+    if _source("nginx.conf") == CONFIG / "nginx.conf":
+        return []
+    text = _source("nginx.conf").read_text()
+    text += "".join(_source(file).read_text() for file in PLACEHOLDERS if f"/run/{file}" in text)
+    heeded = "\n".join(NGINX_PLACEHOLDER.findall(text))
+    problems = [
+        f"{name} has no effect: the app's own nginx.conf doesn't name it"
+        for name in FRONT
+        if name in settings.model_fields_set and not re.search(rf"^{name}(_|$)", heeded, re.MULTILINE)
+    ]
+    if "${PORT}" not in text:
+        problems.append("the app's own nginx.conf has to listen on ${PORT}: the container holds that socket")
+    return problems
+
+
+def _source(file: str) -> Path:
+    """Where a configuration file comes from: the app may bring an nginx.conf of its own."""
+    own = APP / "nginx.conf"
+    return own if file == "nginx.conf" and own.exists() else CONFIG / file
+
+
+def _wanted(file: str, named: dict[str, str]) -> bool:
+    return file != "nginx.tls.conf" or "TLS_CERT" in named
+
+
 def render(named: dict[str, str]) -> None:
-    """Writes nginx.conf with the values in it, and the address that the health check asks."""
+    """Writes nginx's files with the values in them, and the address that the health check asks."""
     (RUN / "stopping").unlink(missing_ok=True)
-    text = PLACEHOLDERS["nginx.conf"].sub(lambda match: named[match[1]], (CONFIG / "nginx.conf").read_text())
-    (RUN / "nginx.conf").write_text(text)
+    for file, pattern in PLACEHOLDERS.items():
+        if pattern is NGINX_PLACEHOLDER:
+            (RUN / file).unlink(missing_ok=True)
+            if _wanted(file, named):
+                text = pattern.sub(lambda match: named[match[1]], _source(file).read_text())
+                (RUN / file).write_text(text)
     (RUN / "health").write_text(f"{named['PORT']}{named['HEALTH_PATH']}")
 
 
-def port_problem(port: int) -> list[str]:
+def nginx_problem() -> list[str]:
+    """What nginx says of the rendered files, if the app added to them; it names the file and the line."""
+    if not any(APP.glob("nginx*.conf")):
+        return []
+    done = subprocess.run(["nginx", "-t", "-q", "-e", "stderr", "-c", RUN / "nginx.conf"], capture_output=True, text=True)
+    problems = re.findall(r"\[(?:emerg|crit|alert|error)\] (?:\S+ )?(.*)", done.stderr) if done.returncode else []
+    return problems or ([done.stderr] if done.returncode else [])
+
+
+def port_problem(name: str, port: int) -> list[str]:
     """Why nginx would not get its port; trying it here gives one clear error instead of nginx's retries."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -121,10 +188,10 @@ def port_problem(port: int) -> list[str]:
             probe.bind(("", port))
         except OSError as error:
             mend = {
-                errno.EACCES: "only root may use it here; give a PORT from 1024 on",
-                errno.EADDRINUSE: "another program has it; give another PORT",
+                errno.EACCES: f"only root may use it here; give a {name} from 1024 on",
+                errno.EADDRINUSE: f"another program has it; give another {name}",
             }.get(error.errno or 0, str(error))
-            return [f"PORT is {port}: {mend}"]
+            return [f"{name} is {port}: {mend}"]
     return []
 
 

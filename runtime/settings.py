@@ -6,11 +6,20 @@ Precedence: the environment, then the file /run/secrets/NAME, then the profile's
 
 from difflib import get_close_matches
 from importlib.util import find_spec
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict, YamlConfigSettingsSource
 
 from runtime import APP, CONFIG
@@ -29,6 +38,7 @@ class BadSettings(Exception):
 
 # What the front may be told without quoting: nothing here means anything to nginx.
 UrlPath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-]$")]
+FilePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]+$")]
 Seconds = Annotated[int, Field(ge=1, le=86400)]
 Auto = Literal["auto"]
 
@@ -90,9 +100,31 @@ class Settings(BaseSettings):
         "/static", description="where Nginx serves files by itself; what it doesn't find goes to the app"
     )
     STATIC_PATH: UrlPath = Field("/app/static", description="folder in the container that these files come from")
+    STATIC_INDEX: bool = Field(
+        False, description="`on` or `off`: `/` is the file `index.html` of STATIC_PATH, as single-page apps want it"
+    )
     HEALTH_PATH: UrlPath = Field(
         "/health", description="what the health check asks, through Nginx and uWSGI; any answer below 500 is healthy"
     )
+    TRUSTED_PROXIES: str = Field(
+        "",
+        description="addresses or networks, as in `10.0.0.0/8, fd00::/8`, whose `X-Forwarded-For`, `-Proto`, `-Host`, "
+        "`-Prefix`, `-User`, `-Email` and `-Groups` and `X-Request-ID` are believed",
+    )
+    RATE_LIMIT: str = Field(
+        "off",
+        pattern=r"^(off|[1-9][0-9]{0,5}r/[sm])$",
+        description="requests a second or minute for each client address (IPv6: each /64), as in `20r/s`; "
+        "as many at once; more get a 429",
+    )
+    CACHE: bool = Field(
+        True, description="`on` or `off`: Nginx keeps responses that the app marks as cacheable, by HTTP's own rules"
+    )
+    TLS_CERT: FilePath | None = Field(
+        None, description="file with the certificate chain, in PEM; with it: HTTPS and HTTP/2, and HTTP redirects"
+    )
+    TLS_KEY: FilePath | None = Field(None, description="file with its private key, in PEM")
+    HTTPS_PORT: int = Field(443, ge=1, le=65535, description="port of HTTPS, on IPv4 and IPv6")
     MAX_REQUESTS: int = Field(
         0, ge=0, le=1_000_000_000, description="a worker is replaced after so many requests, each a bit later; 0: never"
     )
@@ -127,10 +159,32 @@ class Settings(BaseSettings):
             raise ValueError("gevent is not installed; add it to src/requirements.txt, and build again")
         return greenlets
 
+    @field_validator("TRUSTED_PROXIES")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        return " ".join(str(ip_network(word)) for word in text.replace(",", " ").split())
+
+    @field_validator("TLS_CERT", "TLS_KEY", mode="before")
+    @classmethod
+    def _a_secret_is_the_file(cls, value: str, info: ValidationInfo) -> str:
+        return str(SECRETS / str(info.field_name)) if value.startswith("-----BEGIN ") else value
+
     @model_validator(mode="after")
-    def _threads_or_greenlets(self) -> "Settings":
-        if self.ASYNC and "THREADS" in self.model_fields_set:
-            raise ValueError("has no effect beside ASYNC; leave one of them out")
+    def _fit_together(self) -> "Settings":
+        given = self.model_fields_set
+        problems = []
+        if self.ASYNC and "THREADS" in given:
+            problems.append("THREADS has no effect beside ASYNC; leave one of them out")
+        if self.STATIC_INDEX and not Path(self.STATIC_PATH, "index.html").is_file():
+            problems.append(f"STATIC_INDEX is on, but there is no index.html in {self.STATIC_PATH}")
+        if (self.TLS_CERT is None) != (self.TLS_KEY is None):
+            problems.append("TLS_CERT and TLS_KEY need each other; give both or none")
+        if self.TLS_CERT is None and "HTTPS_PORT" in given:
+            problems.append("HTTPS_PORT has no effect without TLS_CERT and TLS_KEY")
+        if self.TLS_CERT is not None and self.HTTPS_PORT == self.PORT:
+            problems.append(f"HTTPS_PORT is {self.HTTPS_PORT}, and PORT is as well; they have to differ")
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
 
     @field_validator("STATIC_PATH")
@@ -168,12 +222,13 @@ def load() -> Settings:
         return Settings(_secrets_dir=SECRETS if SECRETS.is_dir() else None)  # type: ignore[call-arg]
     except ValidationError as error:
         complaints: dict[str, list[str]] = {}
+        together: list[str] = []
         for detail in error.errors():
             if detail["loc"]:
                 complaints.setdefault(str(detail["loc"][0]), []).append(_complaint(detail))
-            else:  # the one rule about two settings
-                complaints["THREADS"] = [detail["msg"].removeprefix("Value error, ")]
-        raise BadSettings([f"{name} {', or '.join(said)}" for name, said in complaints.items()]) from None
+            else:
+                together = detail["msg"].removeprefix("Value error, ").splitlines()
+        raise BadSettings([f"{name} {', or '.join(said)}" for name, said in complaints.items()] + together) from None
     except (yaml.YAMLError, ValueError, OSError) as error:
         raise BadSettings([f"the profile can't be read: {' '.join(str(error).split())}"]) from None
 
@@ -201,7 +256,7 @@ def table() -> str:
     for name, field in Settings.model_fields.items():
         choices = field.validation_alias.choices[1:] if isinstance(field.validation_alias, AliasChoices) else []
         alias = "".join(f" (`{choice}`)" for choice in choices)
-        default = {None: "(none)", True: "on", False: "off"}.get(field.default, field.default)
+        default = {None: "(none)", "": "(none)", True: "on", False: "off"}.get(field.default, field.default)
         rows.append(f"| `{name}`{alias} | {default} | {field.description} |")
     return "\n".join(rows)
 

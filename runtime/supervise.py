@@ -88,6 +88,7 @@ class Container(Supervisor):  # type: ignore[misc]
         self._replacing = False
         self._reload_again = False
         self._watched = _edited() if os.environ["DEBUG"] == "1" else None
+        self._certificate = _changed(os.environ.get("TLS_CERT"), os.environ.get("TLS_KEY"))
 
     # --- supervisor's own hooks ---
 
@@ -147,7 +148,9 @@ class Container(Supervisor):  # type: ignore[misc]
     def _serve(self) -> None:
         # One reference more than supervisor's own keeps uWSGI's listening socket open while uWSGI is away.
         self._socket = self.process_groups["uwsgi"].socket_manager.get_socket()
-        self._listening = sockets.listen(int(os.environ["PORT"]), int(os.environ["LISTEN_BACKLOG"]))
+        ports = ["PORT", "HTTPS_PORT"] if "TLS_CERT" in os.environ else ["PORT"]
+        for port in ports:
+            self._listening += sockets.listen(int(os.environ[port]), int(os.environ["LISTEN_BACKLOG"]))
         self._process("nginx").config.environment = {"NGINX": "".join(f"{fd};" for fd in self._listening)}
         self._hold(False)
         for group in sorted(self.process_groups.values()):
@@ -280,6 +283,7 @@ class Container(Supervisor):  # type: ignore[misc]
         """Tries the new code in a process of its own; if it imports, uWSGI replaces its workers one by one."""
         if self.options.mood <= SupervisorStates.SHUTDOWN or not self._process("uwsgi").pid:
             return
+        self._renew_certificate()
         if self._reloading:
             self._reload_again = True
             return
@@ -287,6 +291,13 @@ class Container(Supervisor):  # type: ignore[misc]
         self.options.logger.info("reload: importing the new code")
         self._set_pace()
         self._process("check").spawn()
+
+    def _renew_certificate(self) -> None:
+        """nginx reads its files anew, with the certificate; if that doesn't fit, it says so and keeps what it has."""
+        before, self._certificate = self._certificate, _changed(os.environ.get("TLS_CERT"), os.environ.get("TLS_KEY"))
+        if before != self._certificate:
+            self.options.logger.info("reload: the certificate has changed")
+            self._process("nginx").signal(signal.SIGHUP)
 
     def _checked(self, exit_code: int) -> None:
         if exit_code == 0:
@@ -362,6 +373,11 @@ class Wakeup:
 def _signal_group(group: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, number)
+
+
+def _changed(*files: str | None) -> list[int]:
+    """When each of these was last changed."""
+    return [os.stat(file).st_mtime_ns for file in files if file and os.path.exists(file)]  # noqa: PTH110, PTH116
 
 
 def _edited() -> dict[Path, int]:

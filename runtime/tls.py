@@ -1,0 +1,43 @@
+"""TLS_CERT and TLS_KEY: do they fit each other, and today's date?"""
+
+import ssl
+
+
+def problem(certificate: str, key: str) -> list[str]:
+    """Why HTTPS could not be served with these two PEM files, if it can't.
+
+    A handshake in memory tells all: the server has the two, and the client trusts that certificate and its dates alone.
+    """
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client_side.check_hostname = False
+    client_side.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    client_side.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    for name, path in ("TLS_CERT", certificate), ("TLS_KEY", key):
+        try:
+            with open(path, "rb"):
+                pass
+        except OSError as error:
+            return [f"{name} is {path}: {error.strerror}"]
+    try:
+        client_side.load_verify_locations(certificate)
+    except ssl.SSLError:
+        return [f"TLS_CERT is {certificate}: there is no certificate in it, in PEM"]
+    try:
+        # An empty password: nobody could be asked for one.
+        server_side.load_cert_chain(certificate, key, password="")
+    except (ssl.SSLError, ValueError) as error:
+        reason = "is not that of TLS_CERT" if "MISMATCH" in str(error) else "holds no private key in PEM without a password"
+        return [f"TLS_KEY is {key}: it {reason}"]
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = client_side.wrap_bio(to_client, to_server)
+    server = server_side.wrap_bio(to_server, to_client, server_side=True)
+    try:
+        for side in (client, server, client):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+    except ssl.SSLCertVerificationError as error:
+        return [f"TLS_CERT is {certificate}: {error.verify_message}"]
+    return []
