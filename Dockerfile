@@ -59,6 +59,7 @@ RUN if [ -d /app/static ]; then \
 FROM debian:trixie-slim
 ARG PYTHON
 
+# /tmp is all that a read-only container can write to: nginx's temporary files go there, and its log where all logs go.
 COPY --from=build /usr/local/bin/python3 /usr/local/bin/
 RUN apt-get update \
  && apt-get install -y --no-install-recommends "libpython${PYTHON}" \
@@ -66,6 +67,9 @@ RUN apt-get update \
  && python3 -m compileall -q /usr/lib/python${PYTHON} \
  && rm -rf /var/lib/apt/lists/* /var/cache/debconf/*-old /var/log/* \
  && chmod 1777 /run \
+ && ln -s /tmp /var/lib/nginx \
+ && mkdir /var/log/nginx \
+ && ln -s /dev/stdout /var/log/nginx/access.log \
  && useradd --uid 10001 --gid 0 --no-create-home --home-dir /tmp wsgi
 
 # nginx's package wants iproute2 and 20 more for its init script, 9 MB that no container runs.

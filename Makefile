@@ -3,13 +3,17 @@
 export DOCKER_BUILDKIT = 1
 export PORT ?= 80
 export NAME ?= wsgi
+export HTTPS_PORT ?= 443
 ROUNDS ?= 20
+HTTPS := $(if $(TLS),--env HTTPS_PORT --publish $(HTTPS_PORT):$(HTTPS_PORT) --volume $(CURDIR)/.tls:/tls:ro \
+	--env TLS_CERT=/tls/localhost.crt --env TLS_KEY=/tls/localhost.key)
 
 help: ## List these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 15
 
-run: image ## Build the image and serve it on port 80 (PORT=8080 for another)
-	@tools/run make run
+run: image ## Build the image and serve it on port 80 (PORT=8080 for another; TLS=1 adds HTTPS, self-signed)
+	@$(if $(TLS),tools/certificate)
+	@tools/run make run $(HTTPS)
 
 dev: image ## Serve src/ as it is on disk: an edit is live at once, a traceback shows on the page
 	@tools/run make dev --env PROFILE=development --user "$$(id -u):0" --volume "$(CURDIR)/src:/app:ro"

@@ -82,7 +82,7 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         # The one tmpfs that every container has, of 64 MB at least; it counts as the container's memory.
         "CACHE_PATH": f"{'/dev/shm' if os.access('/dev/shm', os.W_OK) else '/tmp'}/nginx-cache",
         "CACHE_SIZE": f"{min(32, max(1, limit.memory >> 23))}m",
-        "ERROR_PAGES": str(next(path for path in (APP / "errors", CONFIG / "errors") if path.is_dir())),
+        "ERROR_PAGES": str(APP / "errors" if (APP / "errors").is_dir() else CONFIG / "errors"),
     }
 
 

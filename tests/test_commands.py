@@ -53,6 +53,17 @@ def test_make_run_serves_and_says_where_and_how_to_stop(name: str) -> None:
     assert docker("inspect", "--format={{.State.ExitCode}}", name) == "0"
 
 
+def test_make_run_with_tls_serves_https(name: str) -> None:
+    """With a certificate of its own, where a browser is sent from plain HTTP."""
+    port, https_port = free_port(), free_port()
+    ran = make("run", "TLS=1", f"PORT={port}", f"HTTPS_PORT={https_port}", f"NAME={name}")
+    assert ran.returncode == 0, ran.stderr
+    assert f"https://localhost:{https_port}" in ran.stdout
+    answer = requests.get(f"http://localhost:{port}/hello", verify=REPO / ".tls/localhost.crt", timeout=5)
+    assert answer.url == f"https://localhost:{https_port}/hello"
+    assert answer.json()["message"] == "hello"
+
+
 def test_make_run_names_the_way_out_when_the_port_is_taken(name: str) -> None:
     """Another port, and nothing is left behind."""
     with socket.socket() as taken:

@@ -22,7 +22,7 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder of configuration files that a test may change."""
-    for file in ("nginx.conf", "uwsgi.ini", "supervisord.ini"):
+    for file in prepare.PLACEHOLDERS:
         (tmp_path / file).write_text((REPO / file).read_text())
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles/production.yaml").write_text("{}")
@@ -104,7 +104,14 @@ BAD = {
     "MAX_BODY_SIZE": ["10 m", "ten", "10t", "-1"],
     "STATIC_URL": ["static", "/", "/sta tic", "/static/", "/a;b", "/${PORT}"],
     "STATIC_PATH": ["static", "/", "/app", "/app/static/", "/nowhere"],
+    "STATIC_INDEX": ["index.html"],
     "HEALTH_PATH": ["health", "/health?x=1", "/{health}"],
+    "TRUSTED_PROXIES": ["10.0.0.1/8", "proxy", "10.0.0.0/8; 10.1.0.0/16"],
+    "RATE_LIMIT": ["20", "0r/s", "20r/h", "on"],
+    "CACHE": ["10m"],
+    "TLS_CERT": ["tls.crt", "/a b", "/a;b"],
+    "TLS_KEY": ["tls.key"],
+    "HTTPS_PORT": ["0", "https"],
     "MAX_REQUESTS": ["-1", "off"],
     "WORKER_MEMORY": ["-1", "64m"],
     "ACCESS_LOG": ["maybe", "2"],

@@ -1,0 +1,34 @@
+"""An app whose answers are what the query string says: ?header=Name:value&status=404&body=...; it counts its calls."""
+
+import os
+import time
+from collections import Counter
+from urllib.parse import parse_qs
+
+calls = Counter()
+
+
+def app(environ, start_response):
+    """Answers with the number of the call for that path, and with what it was asked to."""
+    path, query = environ["PATH_INFO"], parse_qs(environ["QUERY_STRING"], keep_blank_values=True)
+    if path == "/calls":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [str(calls[query["path"][0]]).encode()]
+    calls[path] += 1
+    call = calls[path]
+    time.sleep(float(query.get("sleep", ["0"])[0]))
+    if os.path.exists("/tmp/broken"):
+        raise RuntimeError("broken")
+    headers = [tuple(header.split(":", 1)) for header in query.get("header", [])]
+    if not any(name == "Content-Type" for name, _ in headers):
+        headers.append(("Content-Type", "text/plain"))
+    if environ.get("HTTP_IF_NONE_MATCH") == dict(headers).get("ETag", "none"):
+        start_response("304 Not Modified", headers)
+        return []
+    if "HTTP_RANGE" in environ:
+        start_response("206 Partial Content", [*headers, ("Content-Range", "bytes 0-3/9")])
+        return [b"part"]
+    told = "".join(f" {environ.get(name, '')}" for name in query.get("tell", []))
+    body = f"call {call}{told}".encode() + b"." * int(query.get("size", ["0"])[0])
+    start_response(query.get("status", ["200"])[0] + " Status", [*headers, ("Content-Length", str(len(body)))])
+    return [body]
