@@ -27,6 +27,9 @@ PLACEHOLDERS = {
 }
 """How each program's file names a value. nginx doesn't read the environment, so its files are rendered."""
 
+MEMORY = Path("/dev/shm"), Path("/tmp")  # noqa: S108 - one writer
+"""Where the cache lies: on the tmpfs that nearly every container has, of 64 MB. It counts as the container's memory."""
+
 FRONT = (
     *("MAX_BODY_SIZE", "STATIC_URL", "STATIC_PATH", "STATIC_INDEX", "TRUSTED_PROXIES", "RATE_LIMIT", "CACHE"),
     *("TLS_CERT", "TLS_KEY", "HTTPS_PORT", "ACCESS_LOG"),
@@ -79,8 +82,7 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         "RATE_LIMIT_RATE": settings.RATE_LIMIT if rate else "1r/s",
         "RATE_LIMIT_BURST": rate[0] if rate else "1",
         "CACHE_ZONE": "responses" if settings.CACHE else "off",
-        # The one tmpfs that every container has, of 64 MB at least; it counts as the container's memory.
-        "CACHE_PATH": f"{'/dev/shm' if os.access('/dev/shm', os.W_OK) else '/tmp'}/nginx-cache",
+        "CACHE_PATH": str(next(folder for folder in MEMORY if os.access(folder, os.W_OK)) / "nginx-cache"),
         "CACHE_SIZE": f"{min(32, max(1, limit.memory >> 23))}m",
         "ERROR_PAGES": str(APP / "errors" if (APP / "errors").is_dir() else CONFIG / "errors"),
     }
@@ -175,7 +177,8 @@ def nginx_problem() -> list[str]:
     """What nginx says of the rendered files, if the app added to them; it names the file and the line."""
     if not any(APP.glob("nginx*.conf")):
         return []
-    done = subprocess.run(["nginx", "-t", "-q", "-e", "stderr", "-c", RUN / "nginx.conf"], capture_output=True, text=True)
+    command = ["nginx", "-t", "-q", "-e", "stderr", "-c", str(RUN / "nginx.conf")]
+    done = subprocess.run(command, capture_output=True, text=True)
     problems = re.findall(r"\[(?:emerg|crit|alert|error)\] (?:\S+ )?(.*)", done.stderr) if done.returncode else []
     return problems or ([done.stderr] if done.returncode else [])
 

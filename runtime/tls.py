@@ -1,6 +1,7 @@
 """TLS_CERT and TLS_KEY: do they fit each other, and today's date?"""
 
 import ssl
+from pathlib import Path
 
 
 def problem(certificate: str, key: str) -> list[str]:
@@ -15,8 +16,7 @@ def problem(certificate: str, key: str) -> list[str]:
     client_side.verify_flags &= ~ssl.VERIFY_X509_STRICT
     for name, path in ("TLS_CERT", certificate), ("TLS_KEY", key):
         try:
-            with open(path, "rb"):
-                pass
+            Path(path).read_bytes()
         except OSError as error:
             return [f"{name} is {path}: {error.strerror}"]
     try:
@@ -27,7 +27,8 @@ def problem(certificate: str, key: str) -> list[str]:
         # An empty password: nobody could be asked for one.
         server_side.load_cert_chain(certificate, key, password="")
     except (ssl.SSLError, ValueError) as error:
-        reason = "is not that of TLS_CERT" if "MISMATCH" in str(error) else "holds no private key in PEM without a password"
+        wrong_pair = "MISMATCH" in str(error)
+        reason = "is not that of TLS_CERT" if wrong_pair else "holds no private key in PEM without a password"
         return [f"TLS_KEY is {key}: it {reason}"]
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = client_side.wrap_bio(to_client, to_server)

@@ -1,6 +1,7 @@
 """What the tests stand on: the real image, and containers of it that show what happened when a test fails."""
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -27,6 +28,9 @@ CONTEXT = (
     ),
 )
 """What an image is built from, besides the app."""
+
+FAKETIME = str(next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")))
+"""Gives a program another time."""
 
 HARDENED = ("--read-only", "--tmpfs=/tmp", "--tmpfs=/run", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 
@@ -62,6 +66,18 @@ def lay_out(tree: Path, app: str, **files: str) -> Path:
     for name, text in files.items():
         (tree / "src" / name).write_text(text)
     return tree
+
+
+def certificate(folder: Path, past: bool = False) -> None:
+    """Makes a self-signed one, with its key, that the container's user may read."""
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    files = ["-keyout", folder / "new.key", "-out", folder / "new.crt"]
+    clock = {"LD_PRELOAD": FAKETIME, "FAKETIME": "2020-01-01 00:00:00"} if past else {}
+    subprocess.run(["openssl", "req", "-x509", *made, *subject, *files], env=os.environ | clock, check=True)
+    for kind in ("key", "crt"):
+        (folder / f"new.{kind}").chmod(0o644)
+        (folder / f"new.{kind}").replace(folder / f"tls.{kind}")
 
 
 class Container:
@@ -132,8 +148,10 @@ class Container:
 
 @pytest.fixture(scope="session")
 def image() -> str:
-    """The image of this tree."""
-    return build()
+    """The image of this tree. The tag keeps it when a test removes another one of the same image."""
+    image = build()
+    docker("tag", image, "wsgi:test")
+    return image
 
 
 @pytest.fixture(scope="module")

@@ -31,9 +31,7 @@ class Page:
     def ask(self, method: str = "GET", **headers: str) -> requests.Response:
         """Asks for it; underscores in the names of headers stand for hyphens."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return requests.request(
-            method, self.container.url(self.path), params=self.query, headers=named, timeout=20
-        )
+        return requests.request(method, self.container.url(self.path), params=self.query, headers=named, timeout=20)
 
     @property
     def calls(self) -> int:
@@ -69,7 +67,7 @@ NOT_KEPT = [
     ("Cache-Control:s-maxage=0, max-age=60",),
     ("Cache-Control:max-age=60", "Set-Cookie:session=ada"),
     ("Cache-Control:max-age=60", "Vary:*"),
-    ("ETag:\"a\"",),
+    ('ETag:"a"',),
     ("Last-Modified:Thu, 01 Jan 2026 00:00:00 GMT",),
     ("Expires:0",),
     ("Expires:Thu, 01 Jan 2026 00:00:00 GMT",),
@@ -83,7 +81,11 @@ def test_what_is_not_marked_cacheable_is_not_kept(front: Container, headers: tup
     assert [page.ask().text for _ in range(3)] == ["call 1", "call 2", "call 3"]
 
 
-PERSONAL = [{"Cookie": "session=ada"}, {"Authorization": "Bearer ada"}, {"Cookie": "a=1", "Authorization": "Basic eA=="}]
+PERSONAL = [
+    {"Cookie": "session=ada"},
+    {"Authorization": "Bearer ada"},
+    {"Cookie": "a=1", "Authorization": "Basic eA=="},
+]
 
 
 @pytest.mark.parametrize("who", PERSONAL, ids=str)
@@ -119,7 +121,9 @@ def test_head_and_get_are_kept_apart(front: Container) -> None:
 @pytest.mark.parametrize("name", ["Host", "Accept-Language"])
 def test_what_can_vary_is_kept_apart(front: Container, name: str) -> None:
     """The host always does, and what the app names in Vary."""
-    page = Page(front, "Cache-Control:max-age=60", "Vary:Accept-Language", tell=f"HTTP_{name.upper().replace('-', '_')}")
+    page = Page(
+        front, "Cache-Control:max-age=60", "Vary:Accept-Language", tell=f"HTTP_{name.upper().replace('-', '_')}"
+    )
     for value in ("one.example", "two.example") * 2:
         assert page.ask(**{name: value}).text.endswith(value)
     assert page.calls == 2
@@ -136,13 +140,15 @@ def test_the_query_string_is_part_of_the_name(front: Container) -> None:
 def test_a_status_is_kept_if_the_app_says_so(front: Container, status: str) -> None:
     """With an explicit lifetime any final status may be kept."""
     page = Page(front, "Cache-Control:max-age=60", status=status)
-    assert [requests.get(front.url(page.path), params=page.query, allow_redirects=False).text for _ in "12"] == ["call 1"] * 2
+    assert [requests.get(front.url(page.path), params=page.query, allow_redirects=False).text for _ in "12"] == [
+        "call 1"
+    ] * 2
 
 
 def test_the_apps_own_304_and_206_reach_the_client_and_are_not_kept(front: Container) -> None:
     """With the cache, conditional requests and those for a part go to the app as without it."""
     for headers in ((), ("Cache-Control:max-age=60",)):
-        page = Page(front, "ETag:\"a\"", *headers)
+        page = Page(front, 'ETag:"a"', *headers)
         assert page.ask(If_None_Match='"a"').status_code == 304
         assert page.ask(Range="bytes=0-3").text == "part"
         assert page.ask().text == "call 3"
@@ -150,7 +156,7 @@ def test_the_apps_own_304_and_206_reach_the_client_and_are_not_kept(front: Conta
 
 def test_a_kept_answer_is_revalidated_and_cut_by_nginx(front: Container) -> None:
     """Nobody asks the app."""
-    page = Page(front, "Cache-Control:max-age=60", "ETag:\"a\"")
+    page = Page(front, "Cache-Control:max-age=60", 'ETag:"a"')
     page.ask()
     assert page.ask(If_None_Match='"a"').status_code == 304
     assert page.ask(If_None_Match='"b"').text == "call 1"
@@ -159,7 +165,7 @@ def test_a_kept_answer_is_revalidated_and_cut_by_nginx(front: Container) -> None
 
 def test_an_answer_past_its_time_is_revalidated_with_the_app(front: Container) -> None:
     """By the validator of what is kept, whatever the client's own is; a 304 makes it fresh again."""
-    page = Page(front, "Cache-Control:max-age=1", "ETag:\"a\"")
+    page = Page(front, "Cache-Control:max-age=1", 'ETag:"a"')
     assert page.ask().text == "call 1"
     time.sleep(2.1)
     answer = page.ask(If_None_Match='"older"')
@@ -208,9 +214,7 @@ def test_the_cache_stays_within_its_bound(front: Container) -> None:
     """It lies in memory, which is the container's."""
     for _ in range(50):
         Page(front, "Cache-Control:max-age=60", size="1000000").ask()
-    until(
-        lambda: int(front.exec("du", "-sk", "/dev/shm/nginx-cache").split()[0]) < 34 << 10, "the oldest are dropped"
-    )
+    until(lambda: int(front.exec("du", "-sk", "/dev/shm/nginx-cache").split()[0]) < 34 << 10, "the oldest are dropped")
 
 
 def test_without_the_cache_the_app_is_asked_each_time(start: Start) -> None:

@@ -4,9 +4,10 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from conftest import REPO, Container, docker
+from conftest import REPO, Container, certificate, docker
 
 from runtime import settings
 
@@ -14,6 +15,9 @@ README = (REPO / "README.md").read_text()
 COMMANDS = [
     line for block in re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL) for line in block.splitlines()
 ]
+OPTIONAL = ("src/protected/", "src/nginx.conf", "src/nginx.http.conf", "src/nginx.server.conf")
+"""What an app may have; tests/test_static.py and tests/test_headers.py do."""
+
 TARGETS = re.findall(r"^([a-z]+):", (REPO / "Makefile").read_text(), re.MULTILINE)
 
 
@@ -45,10 +49,13 @@ def test_each_build_command_builds(command: str, image: str) -> None:
 
 
 @pytest.mark.parametrize("command", re.findall(r"docker run .*(?= wsgi`?)", README))
-def test_each_run_command_serves(command: str, start: Callable[..., Container]) -> None:
-    """As written, but for the host's port, which may be taken."""
-    options = shlex.split(command.replace("-p 80:80", "").replace("./src", f"{REPO}/src"))[2:]
-    assert start(*options).wait().get("/hello/ada").json()["name"] == "ada"
+def test_each_run_command_serves(command: str, start: Callable[..., Container], tmp_path: Path) -> None:
+    """As written, but for the host's ports, which may be taken."""
+    tmp_path.chmod(0o755)
+    certificate(tmp_path)
+    for written, here in ("-p 80:80", ""), ("-p 443:443", ""), ("./src", f"{REPO}/src"), ("./tls", str(tmp_path)):
+        command = command.replace(written, here)
+    assert start(*shlex.split(command)[2:]).wait().get("/health").json() == {"status": "ok"}
 
 
 def test_every_line_in_a_block_of_commands_is_one_that_a_test_runs() -> None:
@@ -65,4 +72,4 @@ def test_each_file_that_is_named_exists() -> None:
     )
     assert len(named) > 10
     for path in named:
-        assert (REPO / path).exists() or (REPO / "src" / path).exists(), path
+        assert path in OPTIONAL or (REPO / path).exists() or (REPO / "src" / path).exists(), path

@@ -29,7 +29,12 @@ def answer(container: Container, *headers: str, **options: str) -> requests.Resp
 
 @pytest.mark.parametrize(
     ("kind", "names"),
-    [("text/html", SECURITY), ("text/html; charset=utf-8", SECURITY), ("application/json", SECURITY[:2]), ("image/png", SECURITY[:2])],
+    [
+        ("text/html", SECURITY),
+        ("text/html; charset=utf-8", SECURITY),
+        ("application/json", SECURITY[:2]),
+        ("image/png", SECURITY[:2]),
+    ],
 )
 def test_answers_have_the_security_headers_of_their_type(front: Container, kind: str, names: list[str]) -> None:
     """Frames and content policies are for pages."""
@@ -65,7 +70,12 @@ def test_nobody_learns_what_runs_here(container: Container, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "size", "compressed"),
-    [("text/html", "2000", True), ("application/json", "2000", True), ("text/html", "10", False), ("image/png", "2000", False)],
+    [
+        ("text/html", "2000", True),
+        ("application/json", "2000", True),
+        ("text/html", "10", False),
+        ("image/png", "2000", False),
+    ],
 )
 def test_text_of_some_length_is_compressed(front: Container, kind: str, size: str, compressed: bool) -> None:
     """By type and size, and caches are told."""
@@ -77,7 +87,10 @@ def test_text_of_some_length_is_compressed(front: Container, kind: str, size: st
 def test_what_the_app_has_compressed_is_left_alone(front: Container) -> None:
     """It says so by Content-Encoding."""
     got = requests.get(
-        front.url("/any"), params={"header": ["Content-Encoding:br", "Content-Type:text/html"], "size": "2000"}, stream=True, timeout=5
+        front.url("/any"),
+        params={"header": ["Content-Encoding:br", "Content-Type:text/html"], "size": "2000"},
+        stream=True,
+        timeout=5,
     )
     assert got.raw.read(decode_content=False).startswith(b"call ")
 
@@ -171,7 +184,9 @@ def test_an_error_in_what_the_app_adds_is_named_with_file_and_line(start: Start,
     assert f'unknown directive "no_such_directive" in /app/{name}:2' in container.lines[-1]["message"]
 
 
-OWN = "error_log stderr; daemon off; pid /run/nginx.pid; events {}\nhttp { server { listen ${PORT}; return 200 own; } }\n"
+OWN = (
+    "error_log stderr; daemon off; pid /run/nginx.pid; events {}\nhttp { server { listen ${PORT}; return 200 own; } }\n"
+)
 
 
 def test_an_nginx_conf_of_the_apps_own_replaces_ours(start: Start, own: Path) -> None:

@@ -57,7 +57,10 @@ def distrusting(start: Start) -> Container:
         (["X-Forwarded-User: ada", "X-Forwarded-Email: a@x.example"], {"HTTP_X_FORWARDED_USER": "ada"}),
         (["X-Forwarded-Prefix: /shop"], {"HTTP_X_FORWARDED_PREFIX": "/shop"}),
         (["X-Forwarded-Groups: admins"], {"HTTP_X_FORWARDED_GROUPS": "admins"}),
-        (["Forwarded: for=203.0.113.5;proto=https", "Remote-User: ada"], {"HTTP_FORWARDED": None, "HTTP_REMOTE_USER": None}),
+        (
+            ["Forwarded: for=203.0.113.5;proto=https", "Remote-User: ada"],
+            {"HTTP_FORWARDED": None, "HTTP_REMOTE_USER": None},
+        ),
     ],
     ids=lambda value: "; ".join(value) if isinstance(value, list) else "",
 )
@@ -103,5 +106,7 @@ def test_many_at_once_are_told_when_to_come_again(start: Start) -> None:
     assert 5 <= len(refused) <= 7
     assert refused[0].headers["Retry-After"] == "1"
     assert refused[0].headers["X-Request-ID"] in refused[0].text
-    assert requests.get(container.url("/echo"), headers={"Accept": "application/json"}, timeout=5).json()["status"] == 429
+    assert (
+        requests.get(container.url("/echo"), headers={"Accept": "application/json"}, timeout=5).json()["status"] == 429
+    )
     assert all(container.get("/health").status_code != 429 for _ in range(20))

@@ -143,10 +143,17 @@ def test_the_index_is_the_apps_unless_it_is_asked_for(front: Container, start: S
 
 def test_a_protected_file_is_given_out_by_the_app_alone(front: Container) -> None:
     """By X-Accel-Redirect; nobody can ask for it."""
-    given = front.get("/any", params={"header": ["X-Accel-Redirect:/.protected/report.txt", "Content-Type:text/x-mine"]})
+    given = front.get(
+        "/any", params={"header": ["X-Accel-Redirect:/.protected/report.txt", "Content-Type:text/x-mine"]}
+    )
     assert given.text == "for some"
     assert given.headers["Content-Type"] == "text/x-mine"
-    for path in ("/.protected/report.txt", "/%2eprotected/report.txt", "/x/../.protected/report.txt", "/protected/report.txt"):
+    for path in (
+        "/.protected/report.txt",
+        "/%2eprotected/report.txt",
+        "/x/../.protected/report.txt",
+        "/protected/report.txt",
+    ):
         assert "for some" not in front.get(path).text
 
 
@@ -173,7 +180,8 @@ def test_in_development_names_are_plain(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    ("accepted", "encoding"), [("gzip, deflate, br", "br"), ("gzip", "gzip"), ("identity", None), ("br;q=0, gzip", "gzip")]
+    ("accepted", "encoding"),
+    [("gzip, deflate, br", "br"), ("gzip", "gzip"), ("identity", None), ("br;q=0, gzip", "gzip")],
 )
 def test_what_was_compressed_at_the_build_is_sent_as_the_client_accepts_it(
     container: Container, template: dict[str, str], accepted: str, encoding: str | None

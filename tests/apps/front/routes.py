@@ -1,8 +1,8 @@
 """An app whose answers are what the query string says: ?header=Name:value&status=404&body=...; it counts its calls."""
 
-import os
 import time
 from collections import Counter
+from pathlib import Path
 from urllib.parse import parse_qs
 
 calls = Counter()
@@ -17,7 +17,7 @@ def app(environ, start_response):
     calls[path] += 1
     call = calls[path]
     time.sleep(float(query.get("sleep", ["0"])[0]))
-    if os.path.exists("/tmp/broken"):
+    if Path("/tmp/broken").exists():
         raise RuntimeError("broken")
     headers = [tuple(header.split(":", 1)) for header in query.get("header", [])]
     if not any(name == "Content-Type" for name, _ in headers):
