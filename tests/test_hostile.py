@@ -287,10 +287,11 @@ FOLDERS = """
 """.split()
 DIRECT = """
     /.protected/secret.txt /%2eprotected/secret.txt /.protected%2fsecret.txt //.protected/secret.txt
-    /./.protected/secret.txt /.protected//secret.txt /.Protected/secret.txt /x/../.protected/secret.txt /static/../.protected/secret.txt
-    /static/%2e%2e/.protected/secret.txt /health/../.protected/secret.txt /.protected/secret.txt%20
-    /.protected/secret.txt%00 /.protected/ /.protected /.container/ /.container/error.html /%2econtainer/error.html /x/../.container/error.json
-    http://a/.protected/secret.txt http://a/static/../.protected/secret.txt /static/ /static/texts/ /static../routes.py
+    /./.protected/secret.txt /.protected//secret.txt /.Protected/secret.txt /x/../.protected/secret.txt
+    /static/../.protected/secret.txt /static/%2e%2e/.protected/secret.txt /health/../.protected/secret.txt
+    /.protected/secret.txt%20 /.protected/secret.txt%00 /.protected/ /.protected /.container/ /.container/error.html
+    /%2econtainer/error.html /x/../.container/error.json http://a/.protected/secret.txt
+    http://a/static/../.protected/secret.txt /static/ /static/texts/ /static../routes.py
     /static../protected/secret.txt /static%2e%2e/routes.py /routes.py /protected/secret.txt /static_private/x
     /%2e%2e/routes.py
 """.split()
