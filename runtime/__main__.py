@@ -14,6 +14,7 @@ BAD_SETTINGS = 78
 
 def main() -> NoReturn:
     """Becomes the supervisor if all is well, and ends with BAD_SETTINGS if not."""
+    logs.take_over()
     problems = prepare.leave_root()
     try:
         settings = load()

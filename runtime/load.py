@@ -1,5 +1,7 @@
 """Imports the app, run by uWSGI in each worker and in the check before a reload: exit code 22 if that fails.
 
+uWSGI calls the `app` of this file, which is the app's own with its requests known to the log (runtime/app_logs.py).
+
 uWSGI itself takes a SystemExit, or a crash in C, for the end of a worker like any other, and would start the next one.
 """
 
@@ -15,6 +17,25 @@ ATTEMPTS = 3
 SERVING = "/run/serving"
 """There is one since a worker of this uWSGI has imported the app."""
 
+APP = "/app"
+
+
+def import_ours(name):  # type: ignore[no-untyped-def]
+    """Imports a module of the container's, and nothing of the app's that has the name of what it needs."""
+    before = set(sys.modules)
+    path = sys.path[:]
+    sys.path[:] = [folder for folder in path if os.path.abspath(folder) != APP]  # noqa: PTH100
+    try:
+        __import__(name)
+        return sys.modules[name]
+    finally:
+        sys.path[:] = path
+        own = {file.partition(".")[0] for file in os.listdir(APP)}  # noqa: PTH208
+        for imported in set(sys.modules) - before:
+            if imported.partition(".")[0] in own:
+                del sys.modules[imported]
+
+
 worker = uwsgi.worker_id()  # 0 in the check
 marker = f"/run/importing-{worker}"
 if worker:
@@ -23,8 +44,12 @@ if worker:
         if attempts.tell() > ATTEMPTS:
             sys.stderr.write(f"routes.py could not be imported {ATTEMPTS} times in a row\n")
             os._exit(22)
+app_logs = import_ours("runtime.app_logs")
+app_logs.set_up()
 try:
-    from routes import app  # type: ignore[import-not-found]  # noqa: F401
+    from routes import app  # type: ignore[import-not-found]
+
+    app = app_logs.serve(app)
 except BaseException:
     sys.excepthook(*sys.exc_info())
     if worker and os.path.exists(SERVING):  # noqa: PTH110

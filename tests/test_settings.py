@@ -107,6 +107,8 @@ BAD = {
     "HEALTH_PATH": ["health", "/health?x=1", "/{health}"],
     "MAX_REQUESTS": ["-1", "off"],
     "WORKER_MEMORY": ["-1", "64m"],
+    "LOG_LEVEL": ["INFO", "loud", "20"],
+    "LOG_FORMAT": ["xml", "JSON"],
     "ACCESS_LOG": ["maybe", "2"],
     "DEBUG": ["yes please"],
 }
