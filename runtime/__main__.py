@@ -31,14 +31,15 @@ def main() -> NoReturn:
 
     os.environ.update(named)
     prepare.render(named)
-    each = f"{settings.ASYNC} greenlets" if settings.ASYNC else f"{settings.THREADS} threads"
-    logs.write(
-        "info",
-        "supervisord",
-        f"profile {settings.PROFILE}, port {settings.PORT}, "
-        f"{named['WEB_CONCURRENCY']} processes ({settings.WEB_CONCURRENCY}) of {each} for "
-        f"{limit.cpus:g} CPUs ({limit.cpus_from}) and {limit.memory >> 20} MB ({limit.memory_from})",
-    )
+    if settings.LOG_LEVEL in ("debug", "info"):
+        each = f"{settings.ASYNC} greenlets" if settings.ASYNC else f"{settings.THREADS} threads"
+        logs.write(
+            "info",
+            "supervisord",
+            f"profile {settings.PROFILE}, port {settings.PORT}, "
+            f"{named['WEB_CONCURRENCY']} processes ({settings.WEB_CONCURRENCY}) of {each} for "
+            f"{limit.cpus:g} CPUs ({limit.cpus_from}) and {limit.memory >> 20} MB ({limit.memory_from})",
+        )
     # A fresh interpreter: without the settings' libraries process 1 takes half the memory.
     os.execv(sys.executable, [sys.executable, "-I", "-m", "runtime.supervise"])
 

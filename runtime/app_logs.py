@@ -72,7 +72,7 @@ class Formatter(JsonFormatter):  # type: ignore[misc]
         log_data.update(_request_fields())
         log_data.update((name, value) for name, value in others.items() if name not in log_data)
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - logging's name
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         """RFC 3339."""
         return logs.timestamp(record.created)
 

@@ -113,6 +113,14 @@ def stream():
     return pieces()
 
 
+@app.get("/line")
+def line():
+    """One line of each kind."""
+    print("printed a line")
+    log.info("logged a line")
+    return "said"
+
+
 @app.get("/segfault")
 def segfault():
     """Last words, and a crash."""
