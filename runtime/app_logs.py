@@ -56,7 +56,7 @@ def _print(level: str) -> Callable[[str], None]:
     return lambda said: _write(logs.line(level, "app", said, **_request_fields()))
 
 
-class Formatter(JsonFormatter):  # type: ignore[misc]
+class Formatter(JsonFormatter):
     """A record of logging's as a line of the log; what `extra` holds becomes fields."""
 
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
@@ -70,7 +70,11 @@ class Formatter(JsonFormatter):  # type: ignore[misc]
         log_data["message"] = record.message or str(message_dict.get("message", ""))
         log_data["logger"] = record.name
         log_data.update(_request_fields())
-        log_data.update((name, value) for name, value in others.items() if name not in log_data)
+        for name, value in others.items():
+            if name in ("exc_info", "stack_info"):
+                log_data[name] = str(value)
+            elif name not in log_data and name not in ("request_id", "traceparent"):
+                log_data[name] = value
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         """RFC 3339."""
@@ -98,7 +102,7 @@ class Handler(logging.Handler):
 handler = Handler()
 
 
-def _report(kind: type[BaseException], error: BaseException | None, trace: Any, where: str = "") -> None:
+def _report(kind: Any, error: Any, trace: Any, where: str = "") -> None:
     said = "".join(traceback.format_exception_only(kind, error)).strip() + where
     handler.handle(logging.LogRecord("uncaught", logging.ERROR, "", 0, said, None, (kind, error, trace)))
 

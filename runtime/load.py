@@ -17,23 +17,21 @@ ATTEMPTS = 3
 SERVING = "/run/serving"
 """There is one since a worker of this uWSGI has imported the app."""
 
-APP = "/app"
 
+def set_up_logs():  # type: ignore[no-untyped-def]
+    """Imports our module for it, and nothing of the app's that has the name of what that needs; returns it."""
+    before, path, app = set(sys.modules), sys.path[:], os.getcwd()  # noqa: PTH109
+    sys.path[:] = [folder for folder in path if os.path.abspath(folder) != app]  # noqa: PTH100
+    from runtime import app_logs
 
-def import_ours(name):  # type: ignore[no-untyped-def]
-    """Imports a module of the container's, and nothing of the app's that has the name of what it needs."""
-    before = set(sys.modules)
-    path = sys.path[:]
-    sys.path[:] = [folder for folder in path if os.path.abspath(folder) != APP]  # noqa: PTH100
-    try:
-        __import__(name)
-        return sys.modules[name]
-    finally:
-        sys.path[:] = path
-        own = {file.partition(".")[0] for file in os.listdir(APP)}  # noqa: PTH208
-        for imported in set(sys.modules) - before:
-            if imported.partition(".")[0] in own:
-                del sys.modules[imported]
+    app_logs.set_up()
+    sys.path[:] = path
+    # The app gets its own, whatever they are called.
+    names = {file.partition(".")[0] for file in os.listdir(app)}  # noqa: PTH208
+    for imported in set(sys.modules) - before:
+        if imported.partition(".")[0] in names:
+            del sys.modules[imported]
+    return app_logs
 
 
 worker = uwsgi.worker_id()  # 0 in the check
@@ -44,8 +42,7 @@ if worker:
         if attempts.tell() > ATTEMPTS:
             sys.stderr.write(f"routes.py could not be imported {ATTEMPTS} times in a row\n")
             os._exit(22)
-app_logs = import_ours("runtime.app_logs")
-app_logs.set_up()
+app_logs = set_up_logs()  # type: ignore[no-untyped-call]
 try:
     from routes import app  # type: ignore[import-not-found]
 

@@ -134,7 +134,8 @@ class Lines(io.BufferedIOBase):
 
 def text_stream(fd: int, say: Callable[[str], None]) -> io.TextIOWrapper:
     """What can stand in for sys.stdout or sys.stderr, whose file descriptor is `fd`."""
-    return io.TextIOWrapper(Lines(fd, say), encoding="utf-8", errors="backslashreplace", write_through=True)
+    lines: Any = Lines(fd, say)
+    return io.TextIOWrapper(lines, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
 class Pipe:

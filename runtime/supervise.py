@@ -125,8 +125,8 @@ class Container(Supervisor):  # type: ignore[misc]
 
     def get_process_map(self) -> dict[int, Any]:
         """What the poll of the main loop waits for."""
-        ours = {self._wakeup, *(pipe for pipes in self._outputs.values() for pipe in pipes)}
-        return {**super().get_process_map(), **{each.fd: each for each in ours}}
+        outputs = {pipe.fd: pipe for pipes in self._outputs.values() for pipe in pipes}
+        return {**super().get_process_map(), **outputs, self._wakeup.fd: self._wakeup}
 
     def handle_signal(self) -> None:
         """HUP reloads the app; INT, QUIT and TERM stop the container."""
@@ -184,7 +184,7 @@ class Container(Supervisor):  # type: ignore[misc]
         return self.process_groups[name].processes[name]
 
     def _program_starts(self, event: Any) -> None:
-        """What a program gets: its log's pipes, nginx alone the listening sockets; uWSGI begins to count (runtime/load.py)."""
+        """A program gets its pipes, nginx alone the listening sockets; uWSGI begins to count (runtime/load.py)."""
         name = event.process.config.name
         output, error = self._outputs[name]
         self.options.child_stdout, self.options.child_stderr = output.write_end, error.write_end

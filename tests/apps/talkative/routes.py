@@ -39,7 +39,7 @@ def values():
     holds_itself = []
     holds_itself.append(holds_itself)
     log.info("values", extra={"ratio": float("nan"), "loop": holds_itself, "bytes": b"\xff", "object": object()})
-    log.info({"message": 5, "source": "forged"})
+    log.info({"message": 5, "source": "forged", "request_id": 7, "traceparent": "", "exc_info": [1], "time": None})
     log.info("surrogate \udcff")
     log.info("wrong %d", "argument")
     return "said"
