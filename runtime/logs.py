@@ -32,8 +32,8 @@ GATHER = 0.02
 ATOMIC = 4096
 """Bytes that are written to a pipe in one piece (pipe(7), PIPE_BUF)."""
 
-# nginx's own words for how bad it is (ngx_core_module, error_log).
-NGINX_ERROR = re.compile(r"\S+ \S+ \[(\w+)\] \d+#\d+: (.*)")
+# nginx's own words for how bad it is (ngx_core_module, error_log); it has no time and no pid where its file is wrong.
+NGINX_ERROR = re.compile(r"(?:nginx:|\S+ \S+) \[(\w+)\] (?:\d+#\d+: )?(.*)")
 NGINX_LEVELS = {"notice": "info", "warn": "warning", "crit": "critical", "alert": "critical", "emerg": "critical"}
 
 # uWSGI has none; this is what it says when a worker dies, the queue is full, or a call fails.

@@ -53,6 +53,11 @@ class Options(ServerOptions):  # type: ignore[misc]
         level = os.environ["LOG_LEVEL"]
         self.logger = loggers.Logger(loggers.getLevelNumByDescription({"warning": "warn"}.get(level, level)), [Log()])
 
+    def usage(self, msg: str) -> None:
+        """Ends the container: supervisord.ini is wrong."""
+        logs.write("critical", "supervisord", f"not started: supervisord.ini: {msg}")
+        sys.exit(os.EX_CONFIG)
+
     def make_pipes(self, stderr: bool = True) -> dict[str, int | None]:
         """Gives a program ends of our own pipes, which supervisor will close; there is nothing for it to read."""
         return {

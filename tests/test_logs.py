@@ -8,7 +8,6 @@ import json
 import re
 import socket
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,21 +33,22 @@ def lines(container: Container) -> list[Line]:
     return [valid(json.loads(line)) for line in container.log.splitlines()]
 
 
-def of_request(container: Container, request_id: str) -> list[Line]:
-    """What `grep REQUEST_ID` finds, once the access line, which may be read before the app's, is among it."""
+def of_request(container: Container, request_id: str, count: int = 1) -> list[Line]:
+    """What `grep REQUEST_ID` finds, once `count` lines are among it and one of them is nginx's."""
+    found: list[Line] = []
 
-    def found() -> list[Line]:
-        return [line for line in lines(container) if line.get("request_id") == request_id]
+    def complete() -> bool:
+        found[:] = [line for line in lines(container) if line.get("request_id") == request_id]
+        return len(found) >= count and any("status" in line for line in found)
 
-    until(lambda: any("status" in line for line in found()), "the request's own line is in the log")
-    time.sleep(0.2)
-    return found()
+    until(complete, f"{count} lines of the request are in the log")
+    return found
 
 
-def said(container: Container, path: str) -> list[Line]:
-    """What the app said while it answered."""
+def said(container: Container, path: str, count: int) -> list[Line]:
+    """What the app said while it answered: `count` lines, or more."""
     answer = container.get(path, headers={"traceparent": TRACEPARENT})
-    found = of_request(container, answer.headers["X-Request-ID"])
+    found = of_request(container, answer.headers["X-Request-ID"], count + 1)
     assert {line["traceparent"] for line in found} == {TRACEPARENT}
     return [line for line in found if line["source"] == "app"]
 
@@ -80,9 +80,8 @@ def test_a_request_is_a_line_with_numbers_as_numbers(talkative: Container) -> No
     assert (line["user_agent"], line["cache"], line["traceparent"]) == ("a test", "", "")
 
 
-def test_a_file_of_nginxs_own_took_the_app_no_time(start: Start) -> None:
+def test_a_file_of_nginxs_own_took_the_app_no_time(container: Container) -> None:
     """Which is not the same as 0."""
-    container = start().wait()
     answer = container.get("/static/style.css")
     (line,) = of_request(container, answer.headers["X-Request-ID"])
     assert line["upstream_duration"] is None
@@ -90,7 +89,7 @@ def test_a_file_of_nginxs_own_took_the_app_no_time(start: Start) -> None:
 
 def test_what_logging_gets_has_its_level_and_its_fields(talkative: Container) -> None:
     """No configuration is needed; what is below LOG_LEVEL is left out, and no field of the schema can be forged."""
-    found = said(talkative, "/log")
+    found = said(talkative, "/log", 5)
     logged = [line for line in found if line.get("logger") == "shop.cart"]
     assert [(line["level"], line["message"], line["order"]) for line in logged] == [
         (level, f"logged at {number}", number)
@@ -101,7 +100,7 @@ def test_what_logging_gets_has_its_level_and_its_fields(talkative: Container) ->
 
 def test_what_json_cannot_express_is_logged_all_the_same(talkative: Container) -> None:
     """Not a number, an object that holds itself, bytes, a lone surrogate, a wrong format."""
-    found = said(talkative, "/values")
+    found = said(talkative, "/values", 4)
     assert by_message(found, "values")["ratio"] == "nan"
     assert by_message(found, "5")["source"] == "app"
     assert by_message(found, "surrogate ?")
@@ -111,14 +110,14 @@ def test_what_json_cannot_express_is_logged_all_the_same(talkative: Container) -
 
 def test_an_exception_is_one_line_with_its_traceback(talkative: Container) -> None:
     """At level error."""
-    (line,) = said(talkative, "/raise")
+    (line,) = said(talkative, "/raise", 1)
     assert line["level"] == "error"
     assert str(line["exc_info"]).endswith("ValueError: nobody catches this")
 
 
 def test_print_warnings_and_wsgi_errors_are_lines_of_the_app(talkative: Container) -> None:
     """With the request's id, too."""
-    found = said(talkative, "/print")
+    found = said(talkative, "/print", 10)
     for message, level in (
         ("printed in pieces", "info"),
         ("printed on stderr", "warning"),
@@ -148,7 +147,7 @@ def test_c_code_and_child_processes_are_logged(talkative: Container) -> None:
 
 def test_lines_of_100_kb_are_whole(talkative: Container) -> None:
     """Printed, logged and from C."""
-    found = said(talkative, "/long")
+    found = said(talkative, "/long", 2)
     assert [len(str(line["message"])) for line in found] == [100_000] * 2
     until(lambda: "c" * 100_000 in {line["message"] for line in lines(talkative)}, "the one from C is whole")
 
@@ -170,7 +169,7 @@ def test_long_lines_of_many_threads_and_processes_at_once_stay_whole(talkative: 
 
 def test_a_thread_that_is_handed_the_context_logs_with_the_requests_id(talkative: Container) -> None:
     """An exception that ends a thread is logged as well."""
-    assert by_message(said(talkative, "/thread"), "logged in a thread")
+    assert by_message(said(talkative, "/thread", 1), "logged in a thread")
     failed = by_message(lines(talkative), "missing in a thread")
     assert failed["level"] == "error"
     assert "KeyError" in str(failed["exc_info"])
@@ -178,7 +177,7 @@ def test_a_thread_that_is_handed_the_context_logs_with_the_requests_id(talkative
 
 def test_what_is_logged_while_a_response_is_sent_has_the_requests_id(talkative: Container) -> None:
     """Generators run when the app has returned already."""
-    assert [line["message"] for line in said(talkative, "/stream")] == ["piece 0", "piece 1", "piece 2"]
+    assert [line["message"] for line in said(talkative, "/stream", 3)] == ["piece 0", "piece 1", "piece 2"]
 
 
 def crossed(container: Container, clients: int = 30) -> None:
@@ -191,13 +190,17 @@ def crossed(container: Container, clients: int = 30) -> None:
     ]
     ids = [re.search(r"X-Request-ID: (\w+)", each.communicate()[0])[1] for each in asking]
     assert len(set(ids)) == clients
-    for request_id in ids:
-        of_request(container, request_id)
-    found = lines(container)
-    for request_id in ids:
-        messages = [line["message"] for line in found if line.get("request_id") == request_id]
-        assert sorted(map(str, messages))[-2:] == ["after", "before"]
-        assert len(messages) == 3
+    messages: dict[object, list[str]] = {}
+
+    def complete() -> bool:
+        messages.clear()
+        for line in lines(container):
+            messages.setdefault(line.get("request_id"), []).append(str(line["message"]))
+        return all(len(messages.get(request_id, ())) >= 3 for request_id in ids)
+
+    until(complete, "all that they said is in the log")
+    for number, request_id in enumerate(ids):
+        assert sorted(messages[request_id]) == [f"GET /slow?n={number} HTTP/1.1 200", "after", "before"]
 
 
 def test_requests_in_threads_have_their_own_ids(talkative: Container) -> None:
@@ -230,7 +233,7 @@ def test_a_crash_keeps_what_was_said_before_it(talkative: Container) -> None:
     until(lambda: talkative.answers("/health"), "it answers")
     answer = talkative.get("/segfault")
     assert answer.status_code == 502
-    found = of_request(talkative, answer.headers["X-Request-ID"])
+    found = of_request(talkative, answer.headers["X-Request-ID"], 2)
     assert by_message(found, "last words")["source"] == "app"
     until(lambda: "killed by signal 11" in talkative.log, "uWSGI says what happened")
     assert by_message(lines(talkative), "killed by signal 11")["level"] == "error"
@@ -306,7 +309,7 @@ def test_health_is_not_logged(talkative: Container) -> None:
 def test_log_level_drops_what_is_less_severe(start: Start) -> None:
     """Of the app and of the container itself."""
     container = start(TALKATIVE, "--env=LOG_LEVEL=error").wait()
-    found = said(container, "/log")
+    found = said(container, "/log", 2)
     assert {line["level"] for line in found} == {"error", "critical"}
     assert not [line for line in lines(container) if line["source"] == "supervisord"]
 
@@ -314,7 +317,7 @@ def test_log_level_drops_what_is_less_severe(start: Start) -> None:
 def test_log_level_debug_shows_all(start: Start) -> None:
     """Also what logging leaves out by default."""
     container = start(TALKATIVE, "--env=LOG_LEVEL=debug").wait()
-    assert by_message(said(container, "/log"), "logged at 10")["level"] == "debug"
+    assert by_message(said(container, "/log", 6), "logged at 10")["level"] == "debug"
 
 
 def test_a_bad_setting_is_told_in_one_line_of_the_schema(start: Start) -> None:
@@ -324,6 +327,25 @@ def test_a_bad_setting_is_told_in_one_line_of_the_schema(start: Start) -> None:
     (line,) = lines(refused)
     assert (line["level"], line["source"]) == ("critical", "supervisord")
     assert "LOG_FORMAT is 'xml'" in str(line["message"])
+
+
+@pytest.mark.parametrize(
+    ("file", "right", "wrong", "source"),
+    [
+        ("supervisord.ini", "nodaemon = true", "nodaemon = maybe", "supervisord"),
+        ("nginx.conf", "pcre_jit ", "pcre_jot ", "nginx"),
+    ],
+)
+def test_a_wrong_configuration_file_is_told_in_lines_of_the_schema(
+    start: Start, tmp_path: Path, file: str, right: str, wrong: str, source: str
+) -> None:
+    """By the program that reads it, as critical."""
+    (tmp_path / file).write_text((REPO / file).read_text().replace(right, wrong))
+    tmp_path.chmod(0o755)
+    refused = start(f"--volume={tmp_path / file}:/opt/wsgi/{file}:ro")
+    assert refused.exit_code() != 0
+    told = [line for line in lines(refused) if (line["level"], line["source"]) == ("critical", source)]
+    assert wrong.split()[-1] in str(told[0]["message"])
 
 
 OWN = """\
@@ -358,7 +380,7 @@ def test_the_apps_own_configuration_of_logging_wins(
 ) -> None:
     """Its lines are wrapped, and still have the request's id."""
     container = start(app(OWN.format(configure=configure, more=", logging.config"))).wait()
-    found = [line for line in of_request(container, container.get("/").headers["X-Request-ID"])]
+    found = of_request(container, container.get("/").headers["X-Request-ID"], len(expected) + 1)
     assert {line["message"]: line["level"] for line in found if line["source"] == "app"} == expected
 
 
