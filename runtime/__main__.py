@@ -14,6 +14,7 @@ BAD_SETTINGS = 78
 
 def main() -> NoReturn:
     """Becomes the supervisor if all is well, and ends with BAD_SETTINGS if not."""
+    logs.take_over()
     problems = prepare.leave_root()
     try:
         settings = load()
@@ -35,14 +36,15 @@ def main() -> NoReturn:
         logs.write("critical", "supervisord", "not started: " + "; ".join(problems))
         sys.exit(BAD_SETTINGS)
 
-    each = f"{settings.ASYNC} greenlets" if settings.ASYNC else f"{settings.THREADS} threads"
-    logs.write(
-        "info",
-        "supervisord",
-        f"profile {settings.PROFILE}, port {settings.PORT}, "
-        f"{named['WEB_CONCURRENCY']} processes ({settings.WEB_CONCURRENCY}) of {each} for "
-        f"{limit.cpus:g} CPUs ({limit.cpus_from}) and {limit.memory >> 20} MB ({limit.memory_from})",
-    )
+    if settings.LOG_LEVEL in ("debug", "info"):
+        each = f"{settings.ASYNC} greenlets" if settings.ASYNC else f"{settings.THREADS} threads"
+        logs.write(
+            "info",
+            "supervisord",
+            f"profile {settings.PROFILE}, port {settings.PORT}, "
+            f"{named['WEB_CONCURRENCY']} processes ({settings.WEB_CONCURRENCY}) of {each} for "
+            f"{limit.cpus:g} CPUs ({limit.cpus_from}) and {limit.memory >> 20} MB ({limit.memory_from})",
+        )
     # A fresh interpreter: without the settings' libraries process 1 takes half the memory.
     os.execv(sys.executable, [sys.executable, "-I", "-m", "runtime.supervise"])
 

@@ -26,8 +26,8 @@ class Deadline:
         self._since: dict[tuple[int, int, int], float] = {}
         self._kill_at: dict[int, float] = {}
 
-    def enforce(self) -> list[str]:
-        """Sees to it that hanging workers are replaced; returns what was done, a sentence for each.
+    def enforce(self) -> list[tuple[str, str]]:
+        """Sees to it that hanging workers are replaced; returns what was done, a sentence and the request's id each.
 
         The worker takes no more requests. It is killed when all that it still has is overdue, at the latest after
         the grace period.
@@ -38,15 +38,16 @@ class Deadline:
         self._look_at = now + 1
         workers = {worker["pid"]: _requests(worker) for worker in _stats().get("workers", []) if worker["pid"]}
         # Not uWSGI's own time of a request's start: it is wrong after the clock was set.
-        running = {(pid, *request): path for pid, requests in workers.items() for request, path in requests.items()}
+        running = {(pid, *request): what for pid, requests in workers.items() for request, what in requests.items()}
         self._since = {request: self._since.get(request, now) for request in running}
         self._kill_at = {pid: at for pid, at in self._kill_at.items() if pid in workers}
         done = []
         for pid in workers:
             late = [request for request in running if request[0] == pid and now - self._since[request] > self._timeout]
             if late and pid not in self._kill_at:
-                paths = ", ".join(running[request] for request in late)
-                done.append(f"{paths} takes more than {self._timeout} s: uWSGI worker {pid} will be replaced")
+                for path, request_id in (running[request] for request in late):
+                    said = f"{path} takes more than {self._timeout} s: uWSGI worker {pid} will be replaced"
+                    done.append((said, request_id))
                 self._kill_at[pid] = now + self._grace_period
                 _signal(pid, signal.SIGHUP)
             elif late and (len(late) == len(workers[pid]) or now > self._kill_at[pid]):
@@ -54,15 +55,15 @@ class Deadline:
         return done
 
 
-def _requests(worker: dict[str, Any]) -> dict[tuple[int, int], str]:
-    """What a worker is busy with: a thread's number and the start, in seconds, of each request, and its path."""
-    return {
-        (core["id"], core["req_info"].get("request_start", 0)): next(
-            (var.removeprefix("PATH_INFO=") for var in core["vars"] if var.startswith("PATH_INFO=")), "a request"
-        )
-        for core in worker["cores"]
-        if core["in_request"]
-    }
+def _requests(worker: dict[str, Any]) -> dict[tuple[int, int], tuple[str, str]]:
+    """What a worker is busy with: a thread's number and the start, in seconds, of each request; its path and its id."""
+    requests = {}
+    for core in worker["cores"]:
+        if core["in_request"]:
+            var = dict(each.partition("=")[::2] for each in core["vars"])
+            what = var.get("PATH_INFO", "a request"), var.get("HTTP_X_REQUEST_ID", "")
+            requests[core["id"], core["req_info"].get("request_start", 0)] = what
+    return requests
 
 
 def _stats() -> dict[str, Any]:

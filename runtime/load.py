@@ -1,5 +1,7 @@
 """Imports the app, run by uWSGI in each worker and in the check before a reload: exit code 22 if that fails.
 
+uWSGI calls the `app` of this file, which is the app's own with its requests known to the log (runtime/app_logs.py).
+
 uWSGI itself takes a SystemExit, or a crash in C, for the end of a worker like any other, and would start the next one.
 """
 
@@ -15,6 +17,23 @@ ATTEMPTS = 3
 SERVING = "/run/serving"
 """There is one since a worker of this uWSGI has imported the app."""
 
+
+def set_up_logs():  # type: ignore[no-untyped-def]
+    """Imports our module for it, and nothing of the app's that has the name of what that needs; returns it."""
+    before, path, app = set(sys.modules), sys.path[:], os.getcwd()  # noqa: PTH109
+    sys.path[:] = [folder for folder in path if os.path.abspath(folder) != app]  # noqa: PTH100
+    from runtime import app_logs
+
+    app_logs.set_up()
+    sys.path[:] = path
+    # The app gets its own, whatever they are called.
+    names = {file.partition(".")[0] for file in os.listdir(app)}  # noqa: PTH208
+    for imported in set(sys.modules) - before:
+        if imported.partition(".")[0] in names:
+            del sys.modules[imported]
+    return app_logs
+
+
 worker = uwsgi.worker_id()  # 0 in the check
 marker = f"/run/importing-{worker}"
 if worker:
@@ -23,6 +42,7 @@ if worker:
         if attempts.tell() > ATTEMPTS:
             sys.stderr.write(f"routes.py could not be imported {ATTEMPTS} times in a row\n")
             os._exit(22)
+app_logs = set_up_logs()  # type: ignore[no-untyped-call]
 try:
     from routes import app  # type: ignore[import-not-found]
 
@@ -30,6 +50,7 @@ try:
         from runtime import assets
 
         assets.name_by_content(app)
+    app = app_logs.serve(app)
 except BaseException:
     sys.excepthook(*sys.exc_info())
     if worker and os.path.exists(SERVING):  # noqa: PTH110

@@ -69,6 +69,10 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         "MAX_FILES": str(files),
         # Workers that began together shall not all be replaced together.
         "MAX_REQUESTS_DELTA": str(settings.MAX_REQUESTS // 10 + 1),
+        # nginx's info is what clients do: they close connections, say.
+        "NGINX_LOG_LEVEL": {"debug": "info", "info": "warn", "warning": "warn", "critical": "crit"}.get(
+            settings.LOG_LEVEL, settings.LOG_LEVEL
+        ),
         # uWSGI refuses a longer queue than the kernel's.
         "LISTEN_BACKLOG": Path("/proc/sys/net/core/somaxconn").read_text().strip(),
         # Without IPv6 nginx, which wants an address there, gets one that the other includes.

@@ -134,6 +134,12 @@ class Settings(BaseSettings):
         description="a worker is replaced, after a request, when it takes so many MB; 0: never; "
         "auto: its share of 80 % of the container's memory limit, never without one",
     )
+    LOG_LEVEL: Literal["debug", "info", "warning", "error", "critical"] = Field(
+        "info", description="`debug`, `info`, `warning`, `error` or `critical`: what is less severe is not logged"
+    )
+    LOG_FORMAT: Literal["json", "text"] = Field(
+        "json", description="`json`, or `text` for people, with colour on a terminal"
+    )
     ACCESS_LOG: bool = Field(True, description="`on` or `off`: a line for each request")
     DEBUG: bool = Field(
         False, description="`on` or `off`: code is reloaded when it changes, tracebacks show on the page"

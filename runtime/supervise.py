@@ -45,14 +45,35 @@ class Options(ServerOptions):  # type: ignore[misc]
     first = True
     test = False
 
+    child_stdout = child_stderr = -1
+    """What the next program gets."""
+
     def make_logger(self) -> None:
         """supervisord's own lines go where everyone's go."""
-        self.logger = loggers.Logger(self.loglevel, [Log()])
+        level = os.environ["LOG_LEVEL"]
+        self.logger = loggers.Logger(loggers.getLevelNumByDescription({"warning": "warn"}.get(level, level)), [Log()])
+
+    def usage(self, msg: str) -> None:
+        """Ends the container: supervisord.ini is wrong."""
+        logs.write("critical", "supervisord", f"not started: supervisord.ini: {msg}")
+        sys.exit(os.EX_CONFIG)
+
+    def make_pipes(self, stderr: bool = True) -> dict[str, int | None]:
+        """Gives a program ends of our own pipes, which supervisor will close; there is nothing for it to read."""
+        return {
+            "child_stdin": os.open(os.devnull, os.O_RDONLY),
+            "child_stdout": os.dup(self.child_stdout),
+            "child_stderr": os.dup(self.child_stderr) if stderr else None,
+            "stdin": None,
+            "stdout": None,
+            "stderr": None,
+        }
 
 
 class Log(loggers.Handler):  # type: ignore[misc]
     """What supervisord says, as lines of the container's log."""
 
+    level = loggers.LevelsByName.DEBG
     levels: ClassVar = {"CRIT": "critical", "ERRO": "error", "WARN": "warning", "INFO": "info"}
 
     def emit(self, record: Any) -> None:
@@ -81,7 +102,13 @@ class Container(Supervisor):  # type: ignore[misc]
         self._listening: list[int] = []
         self._deadline = Deadline(int(os.environ["REQUEST_TIMEOUT"]), self._grace_period)
         self._wakeup = Wakeup()
-        self._output = logs.Programs()
+        app, uwsgi = logs.Pipe(logs.app), logs.Pipe(self._uwsgi_said)
+        self._outputs = {
+            "nginx": (logs.Pipe(logs.access), logs.Pipe(logs.nginx_error)),
+            "uwsgi": (app, uwsgi),
+            "check": (app, uwsgi),
+            "prestart": (app, app),
+        }
         self._deaths: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=DEATHS))
         self._orphans: dict[int, float] = {}
         self._reloading = False
@@ -96,7 +123,6 @@ class Container(Supervisor):  # type: ignore[misc]
         """The main loop."""
         events.subscribe(events.SupervisorRunningEvent, self._start)
         events.subscribe(events.SupervisorStoppingEvent, self._stop)
-        events.subscribe(events.ProcessLogStdoutEvent, self._program_said)
         events.subscribe(events.ProcessStateStartingEvent, self._program_starts)
         events.subscribe(events.ProcessStateStoppedEvent, self._program_stopped)
         events.subscribe(events.ProcessStateExitedEvent, self._program_exited)
@@ -105,7 +131,8 @@ class Container(Supervisor):  # type: ignore[misc]
 
     def get_process_map(self) -> dict[int, Any]:
         """What the poll of the main loop waits for."""
-        return {**super().get_process_map(), self._wakeup.fd: self._wakeup}
+        outputs = {pipe.fd: pipe for pipes in self._outputs.values() for pipe in pipes}
+        return {**super().get_process_map(), **outputs, self._wakeup.fd: self._wakeup}
 
     def handle_signal(self) -> None:
         """HUP reloads the app; INT, QUIT and TERM stop the container."""
@@ -124,8 +151,8 @@ class Container(Supervisor):  # type: ignore[misc]
             if time.monotonic() > deadline:
                 _signal_group(group, signal.SIGKILL)
                 del self._orphans[group]
-        for done in self._deadline.enforce():
-            self.options.logger.error(done)
+        for done, request_id in self._deadline.enforce():
+            logs.write("error", "supervisord", done, request_id=request_id)
         if self.stopping:
             self._repeat_stop_signals()
         if self._watched is not None:
@@ -165,8 +192,10 @@ class Container(Supervisor):  # type: ignore[misc]
         return self.process_groups[name].processes[name]
 
     def _program_starts(self, event: Any) -> None:
-        """Of the programs, nginx alone inherits the listening sockets; uWSGI begins to count (runtime/load.py)."""
+        """A program gets its pipes, nginx alone the listening sockets; uWSGI begins to count (runtime/load.py)."""
         name = event.process.config.name
+        output, error = self._outputs[name]
+        self.options.child_stdout, self.options.child_stderr = output.write_end, error.write_end
         for fd in self._listening:
             os.set_inheritable(fd, name == "nginx")
         if name == "uwsgi":
@@ -233,7 +262,7 @@ class Container(Supervisor):  # type: ignore[misc]
                             os.kill(pid, process.config.stopsignal)
 
     def _program_stopped(self, event: Any) -> None:
-        self._output.finish(event.process.config.name)
+        self._log_what_is_left(event.process.config.name)
         self._share_what_is_left()
 
     def _share_what_is_left(self) -> None:
@@ -247,7 +276,7 @@ class Container(Supervisor):  # type: ignore[misc]
     def _program_exited(self, event: Any) -> None:
         process = event.process
         name, exit_code = process.config.name, process.exitstatus
-        self._output.finish(name)
+        self._log_what_is_left(name)
         if name == "check":
             self._checked(exit_code)
         elif name == "prestart":
@@ -334,11 +363,14 @@ class Container(Supervisor):  # type: ignore[misc]
 
     # --- what programs print ---
 
-    def _program_said(self, event: Any) -> None:
-        name = event.process.config.name
-        lines = self._output.feed({"check": "uwsgi", "prestart": "app"}.get(name, name), event.data)
-        if self._replacing and name == "uwsgi" and any(line.endswith(b"chain reloading complete") for line in lines):
+    def _uwsgi_said(self, said: bytes) -> bytes:
+        if self._replacing and said.endswith(b"chain reloading complete"):
             self._reloaded()
+        return logs.uwsgi(said)
+
+    def _log_what_is_left(self, name: str) -> None:
+        for pipe in self._outputs[name]:
+            pipe.finish()
 
 
 class Wakeup:
@@ -393,6 +425,7 @@ def _edited() -> dict[Path, int]:
 
 def main() -> int:
     """Runs the programs of supervisord.ini until a signal or a fault ends them; returns the container's exit code."""
+    logs.take_over()
     options = Options()
     options.realize(["--configuration", str(CONFIG / "supervisord.ini")])
     container = Container(options)

@@ -114,6 +114,8 @@ BAD = {
     "HTTPS_PORT": ["0", "https"],
     "MAX_REQUESTS": ["-1", "off"],
     "WORKER_MEMORY": ["-1", "64m"],
+    "LOG_LEVEL": ["INFO", "loud", "20"],
+    "LOG_FORMAT": ["xml", "JSON"],
     "ACCESS_LOG": ["maybe", "2"],
     "DEBUG": ["yes please"],
 }

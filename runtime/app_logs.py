@@ -1,0 +1,153 @@
+"""The app's side of the log: what it logs, prints and raises, as lines of JSON with the request's id.
+
+Set up in each worker before the app is imported; what the app itself configures after that holds.
+"""
+
+import contextvars
+import fcntl
+import json
+import logging
+import os
+import re
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pythonjsonlogger.json import JsonFormatter
+
+from runtime import logs
+
+STDOUT = 1
+"""The pipe to process 1; uWSGI itself writes to 2."""
+
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+request: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("request", default=("", ""))
+"""Id and traceparent of the request that is served; a thread or a greenlet of the server's has a context of its own."""
+
+_lock = threading.RLock()
+
+
+def _request_fields() -> dict[str, str]:
+    request_id, traceparent = request.get()
+    fields = {"request_id": request_id, "traceparent": traceparent if TRACEPARENT.fullmatch(traceparent) else ""}
+    return {name: value for name, value in fields.items() if value}
+
+
+def _write(line: bytes) -> None:
+    """Writes a line in one piece, whoever else writes: the lock is held against threads and against processes."""
+    with _lock:
+        fcntl.lockf(STDOUT, fcntl.LOCK_EX)
+        try:
+            while line:
+                line = line[os.write(STDOUT, line) :]
+        finally:
+            fcntl.lockf(STDOUT, fcntl.LOCK_UN)
+
+
+def _unlock_after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+def _print(level: str) -> Callable[[str], None]:
+    return lambda said: _write(logs.line(level, "app", said, **_request_fields()))
+
+
+class Formatter(JsonFormatter):
+    """A record of logging's as a line of the log; what `extra` holds becomes fields."""
+
+    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
+        """Adds the schema's fields before the library's, and instead of those that have their names."""
+        others: dict[str, Any] = {}
+        super().add_fields(others, record, message_dict)
+        log_data["time"] = self.formatTime(record)
+        # A level between two of them, or beyond, is the next one below.
+        log_data["level"] = logs.LEVELS[max(0, min(record.levelno // 10 - 1, len(logs.LEVELS) - 1))]
+        log_data["source"] = "app"
+        log_data["message"] = record.message or str(message_dict.get("message", ""))
+        log_data["logger"] = record.name
+        log_data.update(_request_fields())
+        for name, value in others.items():
+            if name in ("exc_info", "stack_info"):
+                log_data[name] = str(value)
+            elif name not in log_data and name not in ("request_id", "traceparent"):
+                log_data[name] = value
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """RFC 3339."""
+        return logs.timestamp(record.created)
+
+    def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
+        """JSON, also of what JSON can't express: a number that is none, an object that holds itself."""
+        try:
+            return str(super().jsonify_log_record(log_data))
+        except (TypeError, ValueError, RecursionError):
+            return _dumps({str(name): value if type(value) is str else repr(value) for name, value in log_data.items()})
+
+
+class Handler(logging.Handler):
+    """Writes records as lines of the log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes one."""
+        try:
+            _write(self.format(record).encode(errors="replace") + b"\n")
+        except Exception as error:
+            _report(type(error), error, error.__traceback__, f" when {record.msg!r} was logged")
+
+
+handler = Handler()
+
+
+def _report(kind: Any, error: Any, trace: Any, where: str = "") -> None:
+    said = "".join(traceback.format_exception_only(kind, error)).strip() + where
+    handler.handle(logging.LogRecord("uncaught", logging.ERROR, "", 0, said, None, (kind, error, trace)))
+
+
+def _basic_config(**options: Any) -> None:
+    """logging.basicConfig, which does nothing where there is a handler: the app's own has to replace ours.
+
+    One that asks for a level alone gets it.
+    """
+    if options.keys() <= {"level"}:
+        logging.root.setLevel(options.get("level") or logging.root.level)
+    else:
+        logging.root.removeHandler(handler)
+        _original_basic_config(**options)
+
+
+_original_basic_config = logging.basicConfig
+
+
+def set_up() -> None:
+    """Makes lines of JSON the default for whatever the app logs, prints, warns of and raises."""
+    handler.setFormatter(Formatter(json_serializer=_dumps, json_ensure_ascii=False))
+    logging.root.addHandler(handler)
+    logging.root.setLevel(os.environ["LOG_LEVEL"].upper())
+    logging.basicConfig = _basic_config
+    logging.captureWarnings(True)
+    sys.stdout = logs.text_stream(STDOUT, _print("info"))
+    sys.stderr = logs.text_stream(2, _print("warning"))
+    sys.excepthook = _report
+    threading.excepthook = lambda args: _report(
+        args.exc_type, args.exc_value, args.exc_traceback, f" in {args.thread.name}" if args.thread else ""
+    )
+    os.register_at_fork(after_in_child=_unlock_after_fork)
+
+
+def _dumps(fields: dict[str, Any], **options: Any) -> str:
+    return json.dumps(fields, allow_nan=False, separators=(",", ":"), **options)
+
+
+def serve(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """The same WSGI app, with its request known to the log."""
+
+    def served(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        request.set((environ.get("HTTP_X_REQUEST_ID", ""), environ.get("HTTP_TRACEPARENT", "")))
+        environ["wsgi.errors"] = sys.stderr
+        return app(environ, start_response)
+
+    return served
