@@ -23,13 +23,15 @@ def main() -> NoReturn:
     limit = limits.read()
     named = prepare.values(settings, limit)
     problems += prepare.unknown_placeholders(named) + prepare.uwsgi_variables()
-    problems = problems or prepare.port_problem(settings.PORT)
+    problems = problems or prepare.port_problem("PORT", settings.PORT)
+    if settings.ADMIN_PORT:
+        problems = problems or prepare.port_problem("ADMIN_PORT", settings.ADMIN_PORT)
     if problems:
         logs.write("critical", "supervisord", "not started: " + "; ".join(problems))
         sys.exit(BAD_SETTINGS)
 
     os.environ.update(named)
-    prepare.render(named)
+    prepare.render(settings, named)
     each = f"{settings.ASYNC} greenlets" if settings.ASYNC else f"{settings.THREADS} threads"
     logs.write(
         "info",

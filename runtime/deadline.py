@@ -16,29 +16,30 @@ from runtime import RUN
 
 
 class Deadline:
-    """Looks at what uWSGI's workers do, about once a second."""
+    """Knows what uWSGI's workers do, and for how long."""
 
     def __init__(self, timeout: int, grace_period: int) -> None:
         """`timeout` is how long a request may take, `grace_period` what those beside it still get; both in seconds."""
         self._timeout = timeout
         self._grace_period = grace_period
-        self._look_at = 0.0
+        self._running: dict[tuple[int, int, int], str] = {}
         self._since: dict[tuple[int, int, int], float] = {}
         self._kill_at: dict[int, float] = {}
 
-    def enforce(self) -> list[str]:
+    def enforce(self, stats: dict[str, Any]) -> list[str]:
         """Sees to it that hanging workers are replaced; returns what was done, a sentence for each.
+
+        `stats` is what read_stats() has just returned: it is called about once a second.
 
         The worker takes no more requests. It is killed when all that it still has is overdue, at the latest after
         the grace period.
         """
         now = time.monotonic()
-        if now < self._look_at:
-            return []
-        self._look_at = now + 1
-        workers = {worker["pid"]: _requests(worker) for worker in _stats().get("workers", []) if worker["pid"]}
+        workers = {worker["pid"]: _requests(worker) for worker in stats.get("workers", []) if worker["pid"]}
         # Not uWSGI's own time of a request's start: it is wrong after the clock was set.
-        running = {(pid, *request): path for pid, requests in workers.items() for request, path in requests.items()}
+        self._running = running = {
+            (pid, *request): path for pid, requests in workers.items() for request, path in requests.items()
+        }
         self._since = {request: self._since.get(request, now) for request in running}
         self._kill_at = {pid: at for pid, at in self._kill_at.items() if pid in workers}
         done = []
@@ -53,6 +54,12 @@ class Deadline:
                 _signal(pid, signal.SIGKILL)
         return done
 
+    def running(self, pid: int) -> list[tuple[str, float]]:
+        """The path of each request that a worker had at the last look, and for how many seconds by now."""
+        now = time.monotonic()
+        requests = [(path, now - self._since[key]) for key, path in self._running.items() if key[0] == pid]
+        return sorted(requests, key=lambda request: -request[1])
+
 
 def _requests(worker: dict[str, Any]) -> dict[tuple[int, int], str]:
     """What a worker is busy with: a thread's number and the start, in seconds, of each request, and its path."""
@@ -65,7 +72,7 @@ def _requests(worker: dict[str, Any]) -> dict[tuple[int, int], str]:
     }
 
 
-def _stats() -> dict[str, Any]:
+def read_stats() -> dict[str, Any]:
     """What uWSGI's stats server says; nothing while it is away or busy."""
     chunks = []
     with contextlib.suppress(OSError, ValueError), socket.socket(socket.AF_UNIX) as client:

@@ -2,22 +2,25 @@
 
 import errno
 import functools
+import json
 import math
 import os
 import re
 import resource
+import shutil
 import socket
 import subprocess
 from pathlib import Path
 
-from runtime import CONFIG, RUN, limits
+from runtime import CONFIG, METRICS, RUN, limits
 from runtime.settings import Settings
 
 USER, GROUP = 10001, 0
 """Who serves. The same as the Dockerfile's USER."""
 
 PLACEHOLDERS = {
-    "nginx.conf": re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}"),
+    "nginx.conf": (nginx := re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")),
+    "nginx-admin.conf": nginx,
     "uwsgi.ini": re.compile(r"\$\(([^)]*)\)"),
     "supervisord.ini": re.compile(r"%\(ENV_([^)]*)\)s"),
 }
@@ -46,18 +49,24 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         share = (limit.memory * 8 // 10 - FRONT_BYTES) // int(named["WEB_CONCURRENCY"]) >> 20
         named["WORKER_MEMORY"] = "0" if limit.memory_from == "the machine" else str(max(WORKER_BYTES >> 20, share))
     files = _raise_file_limit()
-    return named | {
-        "FLASK_DEBUG": named["DEBUG"],
-        "NGINX_WORKERS": str(math.ceil(limit.cpus)),
-        "NGINX_CONNECTIONS": str(min(files // 2, 4096)),
-        "MAX_FILES": str(files),
-        # Workers that began together shall not all be replaced together.
-        "MAX_REQUESTS_DELTA": str(settings.MAX_REQUESTS // 10 + 1),
-        # uWSGI refuses a longer queue than the kernel's.
-        "LISTEN_BACKLOG": Path("/proc/sys/net/core/somaxconn").read_text().strip(),
-        # Without IPv6 nginx, which wants an address there, gets one that the other includes.
-        "LISTEN_IPV6": f"[::]:{settings.PORT}" if _has_ipv6() else f"127.0.0.1:{settings.PORT}",
-    }
+    ipv6 = "[::]" if _has_ipv6() else "127.0.0.1"
+    return (
+        named
+        | {
+            "FLASK_DEBUG": named["DEBUG"],
+            "NGINX_WORKERS": str(math.ceil(limit.cpus)),
+            "NGINX_CONNECTIONS": str(min(files // 2, 4096)),
+            "MAX_FILES": str(files),
+            # Workers that began together shall not all be replaced together.
+            "MAX_REQUESTS_DELTA": str(settings.MAX_REQUESTS // 10 + 1),
+            # uWSGI refuses a longer queue than the kernel's.
+            "LISTEN_BACKLOG": Path("/proc/sys/net/core/somaxconn").read_text().strip(),
+            # Without IPv6 nginx, which wants an address there, gets one that the other includes.
+            "LISTEN_IPV6": f"{ipv6}:{settings.PORT}",
+            "ADMIN_IPV6": f"{ipv6}:{settings.ADMIN_PORT}",
+        }
+        | ({"PROMETHEUS_MULTIPROC_DIR": str(METRICS)} if settings.ADMIN_PORT else {})
+    )
 
 
 def leave_root() -> list[str]:
@@ -99,21 +108,25 @@ def unknown_placeholders(named: dict[str, str]) -> list[str]:
     problems = []
     for file, pattern in PLACEHOLDERS.items():
         # uWSGI and supervisor read the whole environment; nginx gets nothing that wasn't checked.
-        known = named.keys() if file == "nginx.conf" else named.keys() | os.environ.keys()
+        known = named.keys() if pattern is nginx else named.keys() | os.environ.keys()
         for name in sorted(set(pattern.findall((CONFIG / file).read_text())) - known):
             problems.append(f"{file} names {name}, which has no value: it is not a setting, or not set")
     return problems
 
 
-def render(named: dict[str, str]) -> None:
-    """Writes nginx.conf with the values in it, and the address that the health check asks."""
+def render(settings: Settings, named: dict[str, str]) -> None:
+    """Writes nginx's files with the values in them, what the health check asks, and what the status page shows."""
     (RUN / "stopping").unlink(missing_ok=True)
-    text = PLACEHOLDERS["nginx.conf"].sub(lambda match: named[match[1]], (CONFIG / "nginx.conf").read_text())
-    (RUN / "nginx.conf").write_text(text)
+    for file in "nginx.conf", "nginx-admin.conf":
+        text = PLACEHOLDERS[file].sub(lambda match: named[match[1]], (CONFIG / file).read_text())
+        (RUN / file).write_text("" if file == "nginx-admin.conf" and named["ADMIN_PORT"] == "0" else text)
     (RUN / "health").write_text(f"{named['PORT']}{named['HEALTH_PATH']}")
+    shutil.rmtree(METRICS, ignore_errors=True)
+    METRICS.mkdir()
+    (RUN / "settings.json").write_text(json.dumps(settings.report(named)))
 
 
-def port_problem(port: int) -> list[str]:
+def port_problem(name: str, port: int) -> list[str]:
     """Why nginx would not get its port; trying it here gives one clear error instead of nginx's retries."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -121,10 +134,10 @@ def port_problem(port: int) -> list[str]:
             probe.bind(("", port))
         except OSError as error:
             mend = {
-                errno.EACCES: "only root may use it here; give a PORT from 1024 on",
-                errno.EADDRINUSE: "another program has it; give another PORT",
+                errno.EACCES: f"only root may use it here; give a {name} from 1024 on",
+                errno.EADDRINUSE: f"another program has it; give another {name}",
             }.get(error.errno or 0, str(error))
-            return [f"PORT is {port}: {mend}"]
+            return [f"{name} is {port}: {mend}"]
     return []
 
 
