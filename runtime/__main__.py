@@ -30,8 +30,8 @@ def main() -> NoReturn:
         logs.write("critical", "supervisord", "not started: " + "; ".join(problems))
         sys.exit(BAD_SETTINGS)
 
-    os.environ.update(named)
     prepare.render(settings, named)
+    os.environ.update(named)
     each = f"{settings.ASYNC} greenlets" if settings.ASYNC else f"{settings.THREADS} threads"
     logs.write(
         "info",

@@ -20,7 +20,7 @@ class Deadline:
 
     def __init__(self, timeout: int, grace_period: int) -> None:
         """`timeout` is how long a request may take, `grace_period` what those beside it still get; both in seconds."""
-        self._timeout = timeout
+        self.timeout = timeout
         self._grace_period = grace_period
         self._running: dict[tuple[int, int, int], str] = {}
         self._since: dict[tuple[int, int, int], float] = {}
@@ -44,10 +44,10 @@ class Deadline:
         self._kill_at = {pid: at for pid, at in self._kill_at.items() if pid in workers}
         done = []
         for pid in workers:
-            late = [request for request in running if request[0] == pid and now - self._since[request] > self._timeout]
+            late = [request for request in running if request[0] == pid and now - self._since[request] > self.timeout]
             if late and pid not in self._kill_at:
                 paths = ", ".join(running[request] for request in late)
-                done.append(f"{paths} takes more than {self._timeout} s: uWSGI worker {pid} will be replaced")
+                done.append(f"{paths} takes more than {self.timeout} s: uWSGI worker {pid} will be replaced")
                 self._kill_at[pid] = now + self._grace_period
                 _signal(pid, signal.SIGHUP)
             elif late and (len(late) == len(workers[pid]) or now > self._kill_at[pid]):

@@ -7,12 +7,13 @@ them.
 import contextlib
 import os
 import time
+import traceback
 from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime import RUN
+from runtime import RUN, logs
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 """Others are counted as one: clients can invent them."""
@@ -29,15 +30,25 @@ PERIOD, PERIODS = 5, 60
 
 @dataclass
 class Period:
-    """What happened in some seconds, for the charts."""
+    """What happened in PERIOD seconds, for the charts."""
 
     start: float
+    """Of time.monotonic()."""
     requests: int = 0
     errors: int = 0
     durations: Counter[float] = field(default_factory=Counter)
 
-    def percentile(self, share: float) -> float | None:
-        """The duration that `share` of the requests did not exceed, in seconds."""
+    def point(self) -> dict[str, Any]:
+        """Its point in the charts; durations are in seconds, and None if there was no request."""
+        return {
+            "requests": self.requests,
+            "errors": self.errors,
+            "requests_per_second": self.requests / PERIOD,
+            "error_ratio": self.errors / self.requests if self.requests else 0.0,
+            **{f"p{percent}": self._percentile(percent / 100) for percent in (50, 95, 99)},
+        }
+
+    def _percentile(self, share: float) -> float | None:
         rank = share * self.requests
         for seconds, count in sorted(self.durations.items()):
             rank -= count
@@ -58,7 +69,8 @@ class Metrics:
         self.cache: Counter[str] = Counter()
         self.exceptions: Counter[str] = Counter()
         self.errors: deque[dict[str, Any]] = deque(maxlen=20)
-        self.periods: deque[Period] = deque([Period(time.monotonic())], maxlen=PERIODS + 1)
+        self.points: deque[dict[str, Any]] = deque([Period(0).point()] * PERIODS, maxlen=PERIODS)
+        self._period = Period(time.monotonic())
         self.starts: Counter[str] = Counter()
         self.reloads: Counter[str] = Counter()
         self.kills = 0
@@ -77,11 +89,11 @@ class Metrics:
                 self._count(line.decode(errors="replace").split("\t"), count)
 
     def _count(self, values: list[str], count: int) -> None:
-        method, status, seconds, sent, received, cache, endpoint, *failure = values
+        method, status, seconds, sent, received, cache, endpoint, failure = values
         duration = float(seconds)
         known, _, exception = endpoint.partition(" ")
         name = "other" if known in ("", "-") else _bounded(known, self.buckets)
-        self.requests[method if method in METHODS else "other", f"{status[0]}xx"] += count
+        self.requests[method if method in METHODS else "other", f"{status[:1]}xx"] += count
         self.buckets[name][bisect_left(BUCKETS, duration)] += count
         self.seconds[name] += duration * count
         self.sent += int(sent) * count
@@ -90,27 +102,29 @@ class Metrics:
             self.cache[cache.lower()] += count
         if exception:
             self.exceptions[_bounded(exception, self.exceptions)] += count
-        period = self._period()
-        period.requests += count
-        period.durations[duration] += count
+        self._period.requests += count
+        self._period.durations[duration] += count
         if status.startswith("5"):
-            period.errors += count
+            self._period.errors += count
+            request_id, _, path = failure.partition(" ")
             self.errors.appendleft(
                 {
                     "time": time.time(),
                     "status": int(status),
                     "method": method,
-                    "path": failure[1],
+                    "path": path,
                     "endpoint": name,
                     "exception": exception,
                     "duration": duration,
-                    "request_id": failure[0],
+                    "request_id": request_id,
                 }
             )
 
     def look(self, stats: dict[str, Any]) -> None:
         """Takes over what uWSGI's stats server says; its counts begin anew with each master, ours go on."""
-        self._period()
+        if time.monotonic() - self._period.start >= PERIOD:
+            self.points.append(self._period.point())
+            self._period = Period(self._period.start + PERIOD)
         if not stats:
             return
         if stats["pid"] != self._master:
@@ -123,15 +137,6 @@ class Metrics:
                 last = self._last.get(key, first)
                 self.totals[key] += value - last if value >= last else value
                 self._last[key] = value
-
-    def _period(self) -> Period:
-        """The present period; begins those that are due."""
-        now = time.monotonic()
-        while now - self.periods[-1].start >= PERIOD:
-            start = self.periods[-1].start + PERIOD
-            # After a long time without a look those in between would all be dropped again.
-            self.periods.append(Period(start if now - start < PERIOD * PERIODS else now))
-        return self.periods[-1]
 
     # --- what is asked ---
 
@@ -185,8 +190,8 @@ class Lines:
         self._metrics.count(lines)
 
     def handle_error(self) -> None:
-        """Nothing but a bug gets here."""
-        raise
+        """Nothing but a bug gets here; what is only counted shall not end the container."""
+        logs.write("error", "supervisord", traceback.format_exc())
 
 
 def resident_memory(pid: int) -> int:

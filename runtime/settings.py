@@ -177,8 +177,11 @@ class Settings(BaseSettings):
         """For people: each setting's name, value (what `auto` came to is in `named`) and origin; secrets are hidden."""
         rows = []
         for name, value in self:
-            text = named.get(name, "") + (" (auto)" if value == "auto" else "")
-            shown = "(hidden)" if isinstance(value, SecretStr) else text
+            shown = named.get(name, "") + (" (auto)" if value == "auto" else "")
+            if isinstance(value, bool):
+                shown = "on" if value else "off"
+            elif isinstance(value, SecretStr):
+                shown = "(hidden)"
             rows.append({"name": name, "value": shown, "origin": self._origin(name)})
         return rows
 

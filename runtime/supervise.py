@@ -346,13 +346,12 @@ class Container(Supervisor):  # type: ignore[misc]
     # --- what others want to know ---
 
     def state(self) -> dict[str, Any]:
-        """How the programs are, how many requests wait for a worker, and what is wrong, a sentence for each."""
-        programs = {name: _state_name(self._process(name).state) for name in ("nginx", "uwsgi")}
-        problems = [f"{name} is {state.lower()}" for name, state in programs.items() if state != "RUNNING"]
-        if (RUN / "stopping").exists():
-            problems.append("the container is stopping")
-        queue = sockets.requests_to_take(self._socket.fileno()) if self._socket else None
-        return {"programs": programs, "queue": queue, "problems": problems}
+        """How the programs are, and how many requests wait for a worker."""
+        states = {name: self._process(name).state for name in ("nginx", "uwsgi")}
+        return {
+            "programs": {name: getProcessStateDescription(state).lower() for name, state in states.items()},
+            "queue": sockets.requests_to_take(self._socket.fileno()) if self._socket else None,
+        }
 
     # --- what programs print ---
 
@@ -406,10 +405,6 @@ def _edited() -> dict[Path, int]:
             with contextlib.suppress(OSError):  # an editor replaces files
                 changed[path] = path.stat().st_mtime_ns
     return changed
-
-
-def _state_name(state: int) -> str:
-    return str(getProcessStateDescription(state))
 
 
 def main() -> int:
