@@ -133,10 +133,11 @@ class Metrics:
         for worker in self.workers:
             # A master's first start of each worker replaces none.
             for name, first in ("requests", 0), ("exceptions", 0), ("harakiri_count", 0), ("respawn_count", 1):
-                key, value = (name, worker["id"]), worker[name]
-                last = self._last.get(key, first)
-                self.totals[key] += value - last if value >= last else value
-                self._last[key] = value
+                key, value, last = (name, worker["id"]), worker[name], self._last.get((name, worker["id"]), first)
+                if name == "exceptions":  # to uWSGI a client that has hung up is one, too
+                    value -= sum(core["write_errors"] for core in worker["cores"])
+                self.totals[key] += max(0, value - last)
+                self._last[key] = max(value, last)
 
     # --- what is asked ---
 
