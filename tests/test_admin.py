@@ -1,12 +1,11 @@
-"""The private port: who may ask it, what it counts, and what a real Prometheus makes of that."""
+"""The private port: who may ask it, and what it counts."""
 
 import itertools
 import json
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 import requests
@@ -241,58 +240,3 @@ def test_a_port_that_is_taken_ends_the_start_with_a_clear_error(start: Callable[
     second = start(f"--network=container:{first.id}", "--env=PORT=8080", publish=False)
     assert second.exit_code() == 78
     assert "ADMIN_PORT is 9090: another program has it; give another ADMIN_PORT" in second.log
-
-
-@pytest.fixture(scope="module")
-def prometheus(counted: Container, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], list]]:
-    """Debian's Prometheus, which scrapes the container each second: prometheus(QUERY) returns the result."""
-    folder: Path = tmp_path_factory.mktemp("prometheus")
-    (folder / "prometheus.yml").write_text(
-        f"global: {{scrape_interval: 1s}}\n"
-        f"scrape_configs: [{{job_name: wsgi, static_configs: [{{targets: ['{ip(counted)}:9090']}}]}}]\n"
-    )
-    words = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
-    with (folder / "log").open("w") as log:
-        program = subprocess.Popen([*words, "--web.listen-address=127.0.0.1:19090"], stdout=log, stderr=log)
-
-    def query(text: str) -> list:
-        answer = requests.get("http://127.0.0.1:19090/api/v1/query", params={"query": text}, timeout=DEADLINE).json()
-        assert answer["status"] == "success", answer
-        return answer["data"]["result"]
-
-    def up() -> bool:
-        assert program.poll() is None, (folder / "log").read_text()
-        try:
-            return [row["value"][1] for row in query("up")] == ["1"]
-        except requests.ConnectionError:
-            return False
-
-    until(up, "Prometheus has scraped the container")
-    yield query
-    program.terminate()
-    program.wait()
-
-
-def test_prometheus_answers_what_people_ask(prometheus: Callable[[str], list], counted: Container) -> None:
-    """Requests a second, the part of errors, and the 99th percentile of an endpoint's time."""
-
-    def number(query: str) -> float:
-        rows = prometheus(query)
-        return float(rows[0]["value"][1]) if rows else float("nan")
-
-    def asked() -> bool:
-        for _ in range(9):
-            counted.get("/hello/x")
-        counted.get("/fail")
-        return (
-            number("sum(rate(wsgi_requests_total[20s]))") > 1
-            and 0
-            < number('sum(rate(wsgi_requests_total{status="5xx"}[20s])) / sum(rate(wsgi_requests_total[20s]))')
-            < 0.5
-            and 0 < number(P99) < 5
-        )
-
-    until(asked, "the queries have answers")
-
-
-P99 = 'histogram_quantile(0.99, sum by (le) (rate(wsgi_request_duration_seconds_bucket{endpoint="hello"}[20s])))'
