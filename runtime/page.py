@@ -136,7 +136,7 @@ def _front(status: dict[str, Any]) -> str:
         + "</dl></section>"
         for title, rows in cards.items()
     )
-    return f'<h2>The rest</h2><div class="cards">{"".join(drawn)}</div>'
+    return f'<h2>Front, programs, and what happened</h2><div class="cards">{"".join(drawn)}</div>'
 
 
 def _errors(status: dict[str, Any]) -> str:
@@ -168,7 +168,7 @@ def _clock(time: str) -> str:
 
 def _milliseconds(seconds: float | None) -> str:
     if seconds is None:
-        return "none"
+        return "-"
     return f"{seconds * 1000:.0f} ms" if seconds < 10 else f"{seconds:.0f} s"
 
 

@@ -227,7 +227,7 @@ def test_it_can_be_off(start: Callable[..., Container]) -> None:
 
 
 def test_it_can_be_on_another_port(start: Callable[..., Container]) -> None:
-    """With an app of greenlets, too."""
+    """And on that alone."""
     container = start("--env=ADMIN_PORT=8081").wait()
     assert private(container, "/status.json", port=8081).json()["healthy"]
     with pytest.raises(requests.ConnectionError):

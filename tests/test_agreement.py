@@ -46,7 +46,7 @@ def test_nginx_and_process_1_meet_on_the_private_port() -> None:
     assert 'RUN / "metrics.fifo"' in (REPO / "runtime/metrics.py").read_text()
     assert set(re.findall(r"http://unix:([^:]+):", private)) == {str(admin.SOCKET)}
     header = re.search(r"uwsgi_hide_header (\S+);", private)[1]
-    assert f'response.headers["{header}"]' in (REPO / "runtime/instrument.py").read_text()
+    assert f'headers.append(("{header}", endpoint))' in (REPO / "runtime/instrument.py").read_text()
     assert f"$upstream_http_{header.lower().replace('-', '_')}" in private
 
 

@@ -47,8 +47,17 @@ def test_each_build_command_builds(command: str, image: str) -> None:
 @pytest.mark.parametrize("command", re.findall(r"docker run .*(?= wsgi`?)", README))
 def test_each_run_command_serves(command: str, start: Callable[..., Container]) -> None:
     """As written, but for the host's port, which may be taken."""
-    options = shlex.split(command.replace("-p 80:80", "").replace("./src", f"{REPO}/src"))[2:]
+    options = shlex.split(
+        command.replace("-p 80:80", "").replace(":9090:9090", "::9090").replace("./src", f"{REPO}/src")
+    )[2:]
     assert start(*options).wait().get("/hello/ada").json()["name"] == "ada"
+
+
+def test_the_metric_of_ones_own_is_the_one_that_is_tested() -> None:
+    """tests/test_admin.py looks at what becomes of it."""
+    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    routes = (REPO / "tests/apps/metrics/routes.py").read_text().splitlines()
+    assert set(code.splitlines()) <= set(routes)
 
 
 def test_every_line_in_a_block_of_commands_is_one_that_a_test_runs() -> None:
@@ -61,7 +70,7 @@ def test_every_line_in_a_block_of_commands_is_one_that_a_test_runs() -> None:
 def test_each_file_that_is_named_exists() -> None:
     """Paths of the repository, in code marks."""
     named = re.findall(
-        r"`((?:src|runtime|profiles|tests|tools)/[\w./-]*|[\w-]+\.(?:ini|conf|py)|Dockerfile|LICENSE)`", README
+        r"`((?:src|runtime|profiles|tests|tools|deploy)/[\w./-]*|[\w-]+\.(?:ini|conf|py)|Dockerfile|LICENSE)`", README
     )
     assert len(named) > 10
     for path in named:
