@@ -38,7 +38,7 @@ RUN --mount=type=secret,id=ca \
  && { $PIP install --quiet --no-index -r /tmp/runtime/requirements.txt || { echo "the container needs other versions than the app"; exit 1; }; }
 
 COPY src /app
-COPY nginx.conf nginx.tls.conf uwsgi_params uwsgi.ini supervisord.ini /opt/wsgi/
+COPY nginx.conf nginx-admin.conf nginx-tls.conf uwsgi_params uwsgi.ini supervisord.ini /opt/wsgi/
 COPY profiles /opt/wsgi/profiles
 COPY errors /opt/wsgi/errors
 COPY runtime /opt/wsgi/runtime
@@ -88,6 +88,9 @@ ENV PATH=/venv/bin:$PATH \
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
+# What the status page and the metrics call the app's version: docker build --build-arg APP_VERSION=...
+ARG APP_VERSION=unknown
+ENV APP_VERSION=$APP_VERSION
 LABEL org.opencontainers.image.title="wsgi" \
       org.opencontainers.image.description="A WSGI app behind Nginx and uWSGI in one container" \
       org.opencontainers.image.licenses="MIT"

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run dev image stop logs reload test lint lock soak measure
+.PHONY: help run dev image stop logs status reload test lint lock soak measure
 export DOCKER_BUILDKIT = 1
 export PORT ?= 80
 export NAME ?= wsgi
@@ -27,6 +27,9 @@ stop: ## Stop the container; requests in flight finish
 
 logs: ## Follow the container's log
 	@docker logs --follow $(NAME)
+
+status: ## Say where the status page is: its port is not published
+	@tools/status
 
 reload: ## Load the app's code again; no request fails
 	@docker kill --signal HUP $(NAME) > /dev/null

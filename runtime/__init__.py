@@ -10,3 +10,6 @@ APP = Path("/app")
 
 RUN = Path("/run")
 """What the start writes, and the programs' sockets and pid files."""
+
+METRICS = RUN / "metrics"
+"""Where the app's own metrics are, as files of prometheus_client's multiprocess mode."""

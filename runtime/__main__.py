@@ -26,11 +26,11 @@ def main() -> NoReturn:
     problems += prepare.unknown_placeholders(named) + prepare.unheeded(settings) + prepare.uwsgi_variables()
     if settings.TLS_CERT and settings.TLS_KEY:
         problems += tls.problem(settings.TLS_CERT, settings.TLS_KEY)
-        problems = problems or prepare.port_problem("HTTPS_PORT", settings.HTTPS_PORT)
-    problems = problems or prepare.port_problem("PORT", settings.PORT)
+    for name in prepare.ports(named):
+        problems = problems or prepare.port_problem(name, int(named[name]))
     if not problems:
         os.environ.update(named)
-        prepare.render(named)
+        prepare.render(settings, named)
         problems = prepare.nginx_problem()
     if problems:
         logs.write("critical", "supervisord", "not started: " + "; ".join(problems))

@@ -16,43 +16,50 @@ from runtime import RUN
 
 
 class Deadline:
-    """Looks at what uWSGI's workers do, about once a second."""
+    """Knows what uWSGI's workers do, and for how long."""
 
     def __init__(self, timeout: int, grace_period: int) -> None:
         """`timeout` is how long a request may take, `grace_period` what those beside it still get; both in seconds."""
-        self._timeout = timeout
+        self.timeout = timeout
         self._grace_period = grace_period
-        self._look_at = 0.0
+        self._running: dict[tuple[int, int, int], tuple[str, str]] = {}
         self._since: dict[tuple[int, int, int], float] = {}
         self._kill_at: dict[int, float] = {}
 
-    def enforce(self) -> list[tuple[str, str]]:
+    def enforce(self, stats: dict[str, Any]) -> list[tuple[str, str]]:
         """Sees to it that hanging workers are replaced; returns what was done, a sentence and the request's id each.
+
+        `stats` is what read_stats() has just returned: it is called about once a second.
 
         The worker takes no more requests. It is killed when all that it still has is overdue, at the latest after
         the grace period.
         """
         now = time.monotonic()
-        if now < self._look_at:
-            return []
-        self._look_at = now + 1
-        workers = {worker["pid"]: _requests(worker) for worker in _stats().get("workers", []) if worker["pid"]}
+        workers = {worker["pid"]: _requests(worker) for worker in stats.get("workers", []) if worker["pid"]}
         # Not uWSGI's own time of a request's start: it is wrong after the clock was set.
-        running = {(pid, *request): what for pid, requests in workers.items() for request, what in requests.items()}
+        self._running = running = {
+            (pid, *request): what for pid, requests in workers.items() for request, what in requests.items()
+        }
         self._since = {request: self._since.get(request, now) for request in running}
         self._kill_at = {pid: at for pid, at in self._kill_at.items() if pid in workers}
         done = []
         for pid in workers:
-            late = [request for request in running if request[0] == pid and now - self._since[request] > self._timeout]
+            late = [request for request in running if request[0] == pid and now - self._since[request] > self.timeout]
             if late and pid not in self._kill_at:
                 for path, request_id in (running[request] for request in late):
-                    said = f"{path} takes more than {self._timeout} s: uWSGI worker {pid} will be replaced"
+                    said = f"{path} takes more than {self.timeout} s: uWSGI worker {pid} will be replaced"
                     done.append((said, request_id))
                 self._kill_at[pid] = now + self._grace_period
                 _signal(pid, signal.SIGHUP)
             elif late and (len(late) == len(workers[pid]) or now > self._kill_at[pid]):
                 _signal(pid, signal.SIGKILL)
         return done
+
+    def running(self, pid: int) -> list[tuple[str, float]]:
+        """The path of each request that a worker had at the last look, and for how many seconds by now."""
+        now = time.monotonic()
+        requests = [(path, now - self._since[key]) for key, (path, _) in self._running.items() if key[0] == pid]
+        return sorted(requests, key=lambda request: -request[1])
 
 
 def _requests(worker: dict[str, Any]) -> dict[tuple[int, int], tuple[str, str]]:
@@ -66,7 +73,7 @@ def _requests(worker: dict[str, Any]) -> dict[tuple[int, int], tuple[str, str]]:
     return requests
 
 
-def _stats() -> dict[str, Any]:
+def read_stats() -> dict[str, Any]:
     """What uWSGI's stats server says; nothing while it is away or busy."""
     chunks = []
     with contextlib.suppress(OSError, ValueError), socket.socket(socket.AF_UNIX) as client:

@@ -2,15 +2,17 @@
 
 import errno
 import functools
+import json
 import math
 import os
 import re
 import resource
+import shutil
 import socket
 import subprocess
 from pathlib import Path
 
-from runtime import APP, CONFIG, RUN, limits
+from runtime import APP, CONFIG, METRICS, RUN, limits
 from runtime.settings import Settings
 
 USER, GROUP = 10001, 0
@@ -18,10 +20,12 @@ USER, GROUP = 10001, 0
 
 NGINX_PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 
+FILES = "nginx-admin.conf", "nginx-tls.conf", "uwsgi_params"
+"""What nginx.conf includes of ours."""
+
 PLACEHOLDERS = {
     "nginx.conf": NGINX_PLACEHOLDER,
-    "nginx.tls.conf": NGINX_PLACEHOLDER,
-    "uwsgi_params": NGINX_PLACEHOLDER,
+    **dict.fromkeys(FILES, NGINX_PLACEHOLDER),
     "uwsgi.ini": re.compile(r"\$\(([^)]*)\)"),
     "supervisord.ini": re.compile(r"%\(ENV_([^)]*)\)s"),
 }
@@ -32,7 +36,7 @@ MEMORY = Path("/dev/shm"), Path("/tmp")  # noqa: S108 - one writer
 
 FRONT = (
     *("MAX_BODY_SIZE", "STATIC_URL", "STATIC_PATH", "STATIC_INDEX", "TRUSTED_PROXIES", "RATE_LIMIT", "CACHE"),
-    *("TLS_CERT", "TLS_KEY", "HTTPS_PORT", "ACCESS_LOG"),
+    *("TLS_CERT", "TLS_KEY", "HTTPS_PORT", "ACCESS_LOG", "ADMIN_PORT"),
 )
 """Settings that only nginx.conf can heed; what it names for them begins with the setting's name."""
 
@@ -58,11 +62,16 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
     if settings.WORKER_MEMORY == "auto":
         share = (limit.memory * 8 // 10 - FRONT_BYTES) // int(named["WEB_CONCURRENCY"]) >> 20
         named["WORKER_MEMORY"] = "0" if limit.memory_from == "the machine" else str(max(WORKER_BYTES >> 20, share))
+    if not settings.ADMIN_PORT or "nginx-admin.conf" not in _front():
+        named["ADMIN_PORT"] = "0"
+    else:
+        named["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS)
     files = _raise_file_limit()
-    ipv6 = _has_ipv6()
+    ipv6 = "[::]" if _has_ipv6() else "127.0.0.1"
     proxies = settings.TRUSTED_PROXIES.split()
     rate = re.match(r"\d+", settings.RATE_LIMIT)
     return named | {
+        "PORTS": " ".join(named[name] for name in ports(named)),
         "FLASK_DEBUG": named["DEBUG"],
         "NGINX_WORKERS": str(math.ceil(limit.cpus)),
         "NGINX_CONNECTIONS": str(min(files // 2, 4096)),
@@ -76,8 +85,9 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         # uWSGI refuses a longer queue than the kernel's.
         "LISTEN_BACKLOG": Path("/proc/sys/net/core/somaxconn").read_text().strip(),
         # Without IPv6 nginx, which wants an address there, gets one that the other includes.
-        "LISTEN_IPV6": f"{'[::]' if ipv6 else '127.0.0.1'}:{settings.PORT}",
-        "HTTPS_PORT_IPV6": f"{'[::]' if ipv6 else '127.0.0.1'}:{settings.HTTPS_PORT}",
+        "LISTEN_IPV6": f"{ipv6}:{settings.PORT}",
+        "ADMIN_IPV6": f"{ipv6}:{settings.ADMIN_PORT}",
+        "HTTPS_PORT_IPV6": f"{ipv6}:{settings.HTTPS_PORT}",
         "HTTPS_PORT_IF_ODD": "" if settings.HTTPS_PORT == 443 else f":{settings.HTTPS_PORT}",
         "TRUSTED_PROXIES_GEO": " ".join(f"{network} 1;" for network in proxies),
         "TRUSTED_PROXIES_REALIP": " ".join(f"set_real_ip_from {network};" for network in proxies),
@@ -140,17 +150,15 @@ def unknown_placeholders(named: dict[str, str]) -> list[str]:
 
 def unheeded(settings: Settings) -> list[str]:
     """Settings that the app's own nginx.conf makes void, if it has one."""
-    if _source("nginx.conf") == CONFIG / "nginx.conf":
+    if not (APP / "nginx.conf").exists():
         return []
-    text = _source("nginx.conf").read_text()
-    text += "".join(_source(file).read_text() for file in PLACEHOLDERS if f"/run/{file}" in text)
-    heeded = "\n".join(NGINX_PLACEHOLDER.findall(text))
+    heeded = "\n".join(NGINX_PLACEHOLDER.findall(_front()))
     problems = [
         f"{name} has no effect: the app's own nginx.conf doesn't name it"
         for name in FRONT
         if name in settings.model_fields_set and not re.search(rf"^{name}(_|$)", heeded, re.MULTILINE)
     ]
-    if "${PORT}" not in text:
+    if not re.search("^PORT$", heeded, re.MULTILINE):
         problems.append("the app's own nginx.conf has to listen on ${PORT}: the container holds that socket")
     return problems
 
@@ -161,12 +169,25 @@ def _source(file: str) -> Path:
     return own if file == "nginx.conf" and own.exists() else CONFIG / file
 
 
+def _front() -> str:
+    """nginx.conf, and those of the files beside it that it includes."""
+    text = _source("nginx.conf").read_text()
+    return text + "".join(_source(file).read_text() for file in FILES if file in text)
+
+
 def _wanted(file: str, named: dict[str, str]) -> bool:
-    return file != "nginx.tls.conf" or "TLS_CERT" in named
+    wanted = {"nginx-tls.conf": "TLS_CERT" in named, "nginx-admin.conf": named["ADMIN_PORT"] != "0"}
+    return wanted.get(file, True)
 
 
-def render(named: dict[str, str]) -> None:
-    """Writes nginx's files with the values in them, and the address that the health check asks."""
+def ports(named: dict[str, str]) -> list[str]:
+    """The settings that name a port which is listened on."""
+    tls = ["HTTPS_PORT"] if "TLS_CERT" in named else []
+    return ["PORT", *tls, *(["ADMIN_PORT"] if named["ADMIN_PORT"] != "0" else [])]
+
+
+def render(settings: Settings, named: dict[str, str]) -> None:
+    """Writes nginx's files with the values in them, what the health check asks, and what the status page shows."""
     (RUN / "stopping").unlink(missing_ok=True)
     for file, pattern in PLACEHOLDERS.items():
         if pattern is NGINX_PLACEHOLDER:
@@ -175,6 +196,9 @@ def render(named: dict[str, str]) -> None:
                 text = pattern.sub(lambda match: named[match[1]], _source(file).read_text())
                 (RUN / file).write_text(text)
     (RUN / "health").write_text(f"{named['PORT']}{named['HEALTH_PATH']}")
+    shutil.rmtree(METRICS, ignore_errors=True)
+    METRICS.mkdir()
+    (RUN / "settings.json").write_text(json.dumps(settings.report(named)))
 
 
 def nginx_problem() -> list[str]:

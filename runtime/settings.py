@@ -4,6 +4,7 @@ Precedence: the environment, then the file /run/secrets/NAME, then the profile's
 `python -m runtime.settings` prints the table as README has it.
 """
 
+import os
 from difflib import get_close_matches
 from importlib.util import find_spec
 from ipaddress import ip_network
@@ -11,15 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import (
-    AliasChoices,
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, YamlConfigSettingsSource
 
 from runtime import APP, CONFIG
@@ -64,6 +57,13 @@ class Settings(BaseSettings):
         le=65535,
         validation_alias=AliasChoices("PORT", "LISTEN_PORT"),
         description="public port, on IPv4 and IPv6",
+    )
+    ADMIN_PORT: int = Field(
+        9090,
+        ge=0,
+        le=65535,
+        validate_default=True,
+        description="private port: `/status`, `/status.json`, `/metrics`, for clients with private addresses; 0: off",
     )
     WEB_CONCURRENCY: Annotated[int, Field(ge=1, le=1024)] | Auto = Field(
         "auto",
@@ -156,6 +156,13 @@ class Settings(BaseSettings):
             raise ValueError(f"there are the profiles {', '.join(known)}")
         return name
 
+    @field_validator("ADMIN_PORT")
+    @classmethod
+    def _private_is_not_public(cls, port: int, info: ValidationInfo) -> int:
+        if port == info.data.get("PORT"):
+            raise ValueError("PORT is the same; give it another, or 0 for none")
+        return port
+
     @field_validator("ASYNC")
     @classmethod
     def _greenlets_can_be_had(cls, greenlets: int) -> int:
@@ -187,8 +194,8 @@ class Settings(BaseSettings):
             problems.append("TLS_CERT and TLS_KEY need each other; give both or none")
         if self.TLS_CERT is None and "HTTPS_PORT" in given:
             problems.append("HTTPS_PORT has no effect without TLS_CERT and TLS_KEY")
-        if self.TLS_CERT is not None and self.HTTPS_PORT == self.PORT:
-            problems.append(f"HTTPS_PORT is {self.HTTPS_PORT}, and PORT is as well; they have to differ")
+        if self.TLS_CERT is not None and self.HTTPS_PORT in (self.PORT, self.ADMIN_PORT):
+            problems.append(f"HTTPS_PORT is {self.HTTPS_PORT}, and PORT or ADMIN_PORT is as well; they have to differ")
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -217,6 +224,26 @@ class Settings(BaseSettings):
     def values(self) -> dict[str, str]:
         """Each setting that has a value, as text for the environment: switches are 1 and 0, secrets are plain."""
         return {name: _text(value) for name, value in self if value is not None}
+
+    def report(self, named: dict[str, str]) -> list[dict[str, str]]:
+        """For people: each setting's name, value (what `auto` came to is in `named`) and origin; secrets are hidden."""
+        rows = []
+        for name, value in self:
+            shown = named.get(name, "") + (" (auto)" if value == "auto" else "")
+            if isinstance(value, bool):
+                shown = "on" if value else "off"
+            elif isinstance(value, SecretStr):
+                shown = "(hidden)"
+            rows.append({"name": name, "value": shown, "origin": self._origin(name)})
+        return rows
+
+    def _origin(self, name: str) -> str:
+        names = _names(name)
+        if any(os.environ.get(each) for each in names):
+            return "environment"
+        if any((SECRETS / each).is_file() for each in names):
+            return "secret"
+        return "profile" if name in self.model_fields_set else "default"
 
 
 def load() -> Settings:
@@ -256,12 +283,17 @@ def _text(value: Any) -> str:
     return str(int(value) if isinstance(value, bool) else value)
 
 
+def _names(name: str) -> list[str]:
+    """A setting's name, and its aliases."""
+    alias = Settings.model_fields[name].validation_alias
+    return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [name]
+
+
 def table() -> str:
     """The settings as the Markdown table of README."""
     rows = ["| name (alias) | default | meaning |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
-        choices = field.validation_alias.choices[1:] if isinstance(field.validation_alias, AliasChoices) else []
-        alias = "".join(f" (`{choice}`)" for choice in choices)
+        alias = "".join(f" (`{alias}`)" for alias in _names(name)[1:])
         default = {None: "(none)", "": "(none)", True: "on", False: "off"}.get(field.default, field.default)
         rows.append(f"| `{name}`{alias} | {default} | {field.description} |")
     return "\n".join(rows)

@@ -42,6 +42,27 @@ def refuse_new_connections(fd: int) -> None:
         listener.setsockopt(socket.SOL_SOCKET, bind_to_ifindex, none)
 
 
+def requests_to_take(fd: int) -> int | None:
+    """How many connections wait in the queue of a listening unix socket; None where the kernel doesn't tell.
+
+    uWSGI's own figure is dead there. The kernel's is that of `ss -xl` (sock_diag(7), UDIAG_SHOW_RQLEN).
+    """
+    netlink_sock_diag, sock_diag_by_family, nlm_f_request, udiag_show_rqlen, any_cookie = 4, 20, 1, 0x10, 0xFFFFFFFF
+    header = struct.pack("=IHHII", 40, sock_diag_by_family, nlm_f_request, 0, 0)
+    inode = os.fstat(fd).st_ino & 0xFFFFFFFF
+    question = struct.pack("=BxxxIIIII", socket.AF_UNIX, 0xFFFFFFFF, inode, udiag_show_rqlen, any_cookie, any_cookie)
+    with (
+        contextlib.suppress(OSError, struct.error),
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, netlink_sock_diag) as kernel,
+    ):
+        kernel.settimeout(0.1)
+        kernel.send(header + question)
+        answer = kernel.recv(4096)
+        if struct.unpack_from("=H", answer, 4)[0] == sock_diag_by_family:
+            return int(struct.unpack_from("=I", answer, 36)[0])
+    return None
+
+
 def connections_to_accept(fd: int) -> int:
     """How many connections to a listening socket wait to be accepted (tcp(7), TCP_INFO: tcpi_unacked)."""
     with socket.socket(fileno=os.dup(fd)) as listener:

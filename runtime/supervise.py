@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from supervisor import events, loggers
+from supervisor.http import LogWrapper
 from supervisor.medusa.asyncore_25 import ExitNow
 from supervisor.options import ServerOptions
-from supervisor.states import ProcessStates, SupervisorStates
+from supervisor.states import ProcessStates, SupervisorStates, getProcessStateDescription
 from supervisor.supervisord import Supervisor
 
 from runtime import APP, CONFIG, RUN, logs, sockets
-from runtime.deadline import Deadline
+from runtime.admin import Admin
+from runtime.deadline import Deadline, read_stats
+from runtime.metrics import Lines, Metrics
 
 NO_APP = 22
 """uWSGI's exit code when the app does not import."""
@@ -101,6 +104,9 @@ class Container(Supervisor):  # type: ignore[misc]
         self._repeat_at = math.inf
         self._listening: list[int] = []
         self._deadline = Deadline(int(os.environ["REQUEST_TIMEOUT"]), self._grace_period)
+        self._metrics = Metrics()
+        self._counted: dict[int, Lines] = {}
+        self._look_at = 0.0
         self._wakeup = Wakeup()
         app, uwsgi = logs.Pipe(logs.app), logs.Pipe(self._uwsgi_said)
         self._outputs = {
@@ -132,7 +138,7 @@ class Container(Supervisor):  # type: ignore[misc]
     def get_process_map(self) -> dict[int, Any]:
         """What the poll of the main loop waits for."""
         outputs = {pipe.fd: pipe for pipes in self._outputs.values() for pipe in pipes}
-        return {**super().get_process_map(), **outputs, self._wakeup.fd: self._wakeup}
+        return {**super().get_process_map(), **outputs, **self._counted, self._wakeup.fd: self._wakeup}
 
     def handle_signal(self) -> None:
         """HUP reloads the app; INT, QUIT and TERM stop the container."""
@@ -151,8 +157,9 @@ class Container(Supervisor):  # type: ignore[misc]
             if time.monotonic() > deadline:
                 _signal_group(group, signal.SIGKILL)
                 del self._orphans[group]
-        for done, request_id in self._deadline.enforce():
-            logs.write("error", "supervisord", done, request_id=request_id)
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + 1
+            self._look_at_workers()
         if self.stopping:
             self._repeat_stop_signals()
         if self._watched is not None:
@@ -162,10 +169,21 @@ class Container(Supervisor):  # type: ignore[misc]
         if self._replacing:
             self._tell_uwsgi("\n")
 
+    def _look_at_workers(self) -> None:
+        stats = read_stats()
+        for done, request_id in self._deadline.enforce(stats):
+            self._metrics.kills += 1
+            logs.write("error", "supervisord", done, request_id=request_id)
+        self._metrics.look(stats)
+
     # --- start ---
 
     def _start(self, event: Any) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+        if os.environ["ADMIN_PORT"] != "0":
+            lines = Lines(self._metrics)
+            self._counted = {lines.fd: lines}
+            Admin(self._metrics, self._deadline, self.state, LogWrapper(self.options.logger))
         if (APP / "prestart.sh").exists():
             self._hold(True)
             self._process("prestart").spawn()
@@ -175,9 +193,9 @@ class Container(Supervisor):  # type: ignore[misc]
     def _serve(self) -> None:
         # One reference more than supervisor's own keeps uWSGI's listening socket open while uWSGI is away.
         self._socket = self.process_groups["uwsgi"].socket_manager.get_socket()
-        ports = ["PORT", "HTTPS_PORT"] if "TLS_CERT" in os.environ else ["PORT"]
-        for port in ports:
-            self._listening += sockets.listen(int(os.environ[port]), int(os.environ["LISTEN_BACKLOG"]))
+        backlog = int(os.environ["LISTEN_BACKLOG"])
+        for port in os.environ["PORTS"].split():
+            self._listening += sockets.listen(int(port), backlog)
         self._process("nginx").config.environment = {"NGINX": "".join(f"{fd};" for fd in self._listening)}
         self._hold(False)
         for group in sorted(self.process_groups.values()):
@@ -196,6 +214,7 @@ class Container(Supervisor):  # type: ignore[misc]
         name = event.process.config.name
         output, error = self._outputs[name]
         self.options.child_stdout, self.options.child_stderr = output.write_end, error.write_end
+        self._metrics.starts[name] += 1
         for fd in self._listening:
             os.set_inheritable(fd, name == "nginx")
         if name == "uwsgi":
@@ -329,6 +348,7 @@ class Container(Supervisor):  # type: ignore[misc]
             self._process("nginx").signal(signal.SIGHUP)
 
     def _checked(self, exit_code: int) -> None:
+        self._metrics.reloads["failure" if exit_code else "success"] += 1
         if exit_code == 0:
             self.options.logger.info("reload: the new code imports, workers are replaced one by one")
             # Nothing is told before: after each word uWSGI makes its fifo anew, and another one just then is lost.
@@ -360,6 +380,16 @@ class Container(Supervisor):  # type: ignore[misc]
         pace = FAST if self._reloading or closing or self._watched is not None else 0
         signal.signal(signal.SIGALRM, lambda *_: None)
         signal.setitimer(signal.ITIMER_REAL, pace, pace)
+
+    # --- what others want to know ---
+
+    def state(self) -> dict[str, Any]:
+        """How the programs are, and how many requests wait for a worker."""
+        states = {name: self._process(name).state for name in ("nginx", "uwsgi")}
+        return {
+            "programs": {name: getProcessStateDescription(state).lower() for name, state in states.items()},
+            "queue": sockets.requests_to_take(self._socket.fileno()) if self._socket else None,
+        }
 
     # --- what programs print ---
 

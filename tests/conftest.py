@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from playwright.sync_api import Browser, sync_playwright
 
 REPO = Path(__file__).parent.parent
 DEADLINE = 20
@@ -179,6 +180,18 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 def container(start: Callable[..., Container]) -> Container:
     """A container as `docker run -p 80:80 wsgi` makes it, for the tests that leave it as it is."""
     return start().wait()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's chromium, which goes nowhere but to the container."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
+        )
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from configparser import RawConfigParser
 
 from conftest import REPO
 
-from runtime import RUN, prepare, sockets
+from runtime import RUN, admin, prepare, sockets
 
 NGINX, UWSGI, DOCKERFILE = ((REPO / name).read_text() for name in ("nginx.conf", "uwsgi.ini", "Dockerfile"))
 
@@ -37,6 +37,17 @@ def test_process_1_talks_to_uwsgi_where_uwsgi_listens() -> None:
         assert f'RUN / "{name}"' in sources
     assert f"{RUN}/importing-" in sources
     assert 'RUN.glob("importing-*")' in sources
+
+
+def test_nginx_and_process_1_meet_on_the_private_port() -> None:
+    """The pipe of lines, the socket of answers, and the header that instrument.py sets and nginx takes out."""
+    private = (REPO / "nginx-admin.conf").read_text()
+    assert f"access_log {RUN}/metrics.fifo metrics" in private
+    assert 'RUN / "metrics.fifo"' in (REPO / "runtime/metrics.py").read_text()
+    assert set(re.findall(r"http://unix:([^:]+):", private)) == {str(admin.SOCKET)}
+    header = re.search(r"uwsgi_hide_header (\S+);", private)[1]
+    assert f'headers.append(("{header}", endpoint))' in (REPO / "runtime/instrument.py").read_text()
+    assert f"$upstream_http_{header.lower().replace('-', '_')}" in private
 
 
 def test_listening_sockets_are_out_of_supervisords_way() -> None:

@@ -47,6 +47,8 @@ def test_make_run_serves_and_says_where_and_how_to_stop(name: str) -> None:
     assert "make stop" in ran.stdout
     assert requests.get(f"http://127.0.0.1:{port}/hello", timeout=5).json()["message"] == "hello"
 
+    address = make("status", f"NAME={name}").stdout.splitlines()[0]
+    assert requests.get(f"{address}.json", timeout=5).json()["healthy"]
     assert make("reload", f"NAME={name}").returncode == 0
     until(lambda: "chain reloading complete" in docker("logs", name), "the code is loaded again")
     assert make("stop", f"NAME={name}").returncode == 0
@@ -62,6 +64,13 @@ def test_make_run_with_tls_serves_https(name: str) -> None:
     answer = requests.get(f"http://localhost:{port}/hello", verify=REPO / ".tls/localhost.crt", timeout=5)
     assert answer.url == f"https://localhost:{https_port}/hello"
     assert answer.json()["message"] == "hello"
+
+
+def test_make_status_says_so_when_there_is_nothing_to_show(name: str, image: str) -> None:
+    """No container, or one without the private port."""
+    assert f"no container {name} is running" in make("status", f"NAME={name}").stderr
+    docker("run", "--detach", f"--name={name}", "--env=ADMIN_PORT=0", image)
+    until(lambda: "ADMIN_PORT=0" in make("status", f"NAME={name}").stderr, "it says that the port is off")
 
 
 def test_make_run_names_the_way_out_when_the_port_is_taken(name: str) -> None:

@@ -15,7 +15,7 @@ README = (REPO / "README.md").read_text()
 COMMANDS = [
     line for block in re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL) for line in block.splitlines()
 ]
-OPTIONAL = ("src/protected/", "src/nginx.conf", "src/nginx.http.conf", "src/nginx.server.conf")
+OPTIONAL = ("src/protected/", "src/nginx.conf", "src/nginx-http.conf", "src/nginx-server.conf")
 """What an app may have; tests/test_static.py and tests/test_headers.py do."""
 
 TARGETS = re.findall(r"^([a-z]+):", (REPO / "Makefile").read_text(), re.MULTILINE)
@@ -53,9 +53,22 @@ def test_each_run_command_serves(command: str, start: Callable[..., Container], 
     """As written, but for the host's ports, which may be taken."""
     tmp_path.chmod(0o755)
     certificate(tmp_path)
-    for written, here in ("-p 80:80", ""), ("-p 443:443", ""), ("./src", f"{REPO}/src"), ("./tls", str(tmp_path)):
+    for written, here in (
+        ("-p 80:80", ""),
+        ("-p 443:443", ""),
+        (":9090:9090", "::9090"),
+        ("./src", f"{REPO}/src"),
+        ("./tls", str(tmp_path)),
+    ):
         command = command.replace(written, here)
     assert start(*shlex.split(command)[2:]).wait().get("/health").json() == {"status": "ok"}
+
+
+def test_the_metric_of_ones_own_is_the_one_that_is_tested() -> None:
+    """tests/test_admin.py looks at what becomes of it."""
+    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    routes = (REPO / "tests/apps/metrics/routes.py").read_text().splitlines()
+    assert set(code.splitlines()) <= set(routes)
 
 
 def test_every_line_in_a_block_of_commands_is_one_that_a_test_runs() -> None:
@@ -68,7 +81,7 @@ def test_every_line_in_a_block_of_commands_is_one_that_a_test_runs() -> None:
 def test_each_file_that_is_named_exists() -> None:
     """Paths of the repository, in code marks."""
     named = re.findall(
-        r"`((?:src|runtime|profiles|tests|tools)/[\w./-]*|[\w-]+\.(?:ini|conf|py)|Dockerfile|LICENSE)`", README
+        r"`((?:src|runtime|profiles|tests|tools|deploy)/[\w./-]*|[\w-]+\.(?:ini|conf|py)|Dockerfile|LICENSE)`", README
     )
     assert len(named) > 10
     for path in named:

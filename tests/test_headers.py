@@ -149,8 +149,8 @@ def test_the_apps_own_error_pages_replace_ours(start: Start, tmp_path: Path) -> 
 
 
 SNIPPETS = {
-    "nginx.http.conf": "map $arg_who $greeting { default hello; ada servus; }\n",
-    "nginx.server.conf": 'location = /greeting { return 200 "$greeting\\n"; }\n'
+    "nginx-http.conf": "map $arg_who $greeting { default hello; ada servus; }\n",
+    "nginx-server.conf": 'location = /greeting { return 200 "$greeting\\n"; }\n'
     "location = /slow { uwsgi_cache_lock on; uwsgi_pass unix:/run/uwsgi.sock; }\n",
 }
 

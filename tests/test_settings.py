@@ -95,6 +95,7 @@ def test_a_switch_reaches_the_programs_as_1_or_0(text: str, monkeypatch: pytest.
 BAD = {
     "PROFILE": ["nonsense", "../production"],
     "PORT": ["0", "65536", "http", "80.5"],
+    "ADMIN_PORT": ["-1", "80", "65536", "private"],
     "WEB_CONCURRENCY": ["0", "many", "-1"],
     "THREADS": ["0", "auto"],
     "ASYNC": ["-1", "1", "on", "100"],
@@ -173,6 +174,27 @@ def test_the_profiles_of_the_repository_are_valid(file: str, monkeypatch: pytest
     """Each loads, with settings that exist."""
     monkeypatch.setenv("PROFILE", Path(file).stem)
     assert settings.load().PROFILE == Path(file).stem
+
+
+def test_the_public_port_may_not_be_the_private_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever of them was given."""
+    monkeypatch.setenv("PORT", "9090")
+    assert problems() == ["ADMIN_PORT is 9090: PORT is the same; give it another, or 0 for none"]
+
+
+def test_it_is_known_where_each_value_comes_from(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an alias as well; what `auto` came to is said, and secrets are hidden."""
+    (config / "profiles/production.yaml").write_text("REQUEST_TIMEOUT: 5")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/SECRET_KEY").write_text("hunter2")
+    monkeypatch.setenv("LISTEN_PORT", "8080")
+    loaded = settings.load()
+    report = {row.pop("name"): row for row in loaded.report(prepare.values(loaded, MACHINE))}
+    assert list(report) == list(settings.Settings.model_fields)
+    assert report["PORT"] == {"value": "8080", "origin": "environment"}
+    assert report["SECRET_KEY"] == {"value": "(hidden)", "origin": "secret"}
+    assert report["REQUEST_TIMEOUT"] == {"value": "5", "origin": "profile"}
+    assert report["WEB_CONCURRENCY"] == {"value": "4 (auto)", "origin": "default"}
 
 
 def test_the_key_of_sessions_is_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:

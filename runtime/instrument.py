@@ -1,0 +1,74 @@
+"""Run by uWSGI in each worker before the app is imported: prepares libraries for metrics, if the app uses them.
+
+Nothing is imported that the app doesn't import: who has no Flask, or no metrics, pays for none.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec, PathFinder
+from typing import Any
+
+import uwsgi  # type: ignore[import-untyped]
+
+
+class AfterImport:
+    """A finder of modules (sys.meta_path) that calls a function with a module once that has been imported."""
+
+    def __init__(self, functions: dict[str, Callable[[Any], None]]) -> None:
+        self.functions = functions
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """What the import system asks; None: not mine."""
+        spec = PathFinder.find_spec(name, path) if name in self.functions else None
+        if spec and spec.loader:
+            load: Any = spec.loader
+            execute = load.exec_module
+
+            def exec_module(module: Any) -> None:
+                execute(module)
+                self.functions[name](module)
+
+            load.exec_module = exec_module
+        return spec
+
+
+def name_endpoints(module: Any) -> None:
+    """Has Flask tell nginx, in a header, which endpoint answered, and which exception it met; nginx takes it out.
+
+    The WSGI callable is wrapped, as a signal for each request would cost ten times as much.
+    """
+    from flask.globals import request as current
+    from flask.signals import got_request_exception
+
+    answer = module.Flask.wsgi_app
+
+    def wsgi_app(app: Any, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            request = environ.get("werkzeug.request")
+            if request is not None and (endpoint := request.endpoint):
+                if "wsgi.exception" in environ:
+                    endpoint += " " + environ["wsgi.exception"]
+                headers.append(("X-Wsgi-Endpoint", endpoint))
+            return start_response(status, headers, *exc_info)
+
+        return answer(app, environ, start)
+
+    def failed(_: Any, exception: BaseException, **__: Any) -> None:
+        current.environ["wsgi.exception"] = type(exception).__name__
+
+    module.Flask.wsgi_app = wsgi_app
+    got_request_exception.connect(failed, weak=False)
+
+
+def keep_by_worker(values: Any) -> None:
+    """Has prometheus_client keep a worker's values for the worker after it: else each would leave files for ever.
+
+    uWSGI's master is in the name too, as workers of one that was killed may still be counting.
+    """
+    worker = uwsgi.worker_id()
+    values.ValueClass = values.MultiProcessValue(lambda: f"{uwsgi.masterpid()}-{worker}" if worker else "check")
+
+
+if os.environ["ADMIN_PORT"] != "0":
+    sys.meta_path.insert(0, AfterImport({"flask.app": name_endpoints, "prometheus_client.values": keep_by_worker}))
