@@ -244,14 +244,6 @@ def test_no_access_log_is_written_when_it_is_off(start: Start) -> None:
     assert "/hello/quiet" not in served.log
 
 
-def test_every_line_of_the_log_is_a_json_object(container: Container) -> None:
-    """Whoever wrote it."""
-    container.get("/hello/logged")
-    until(lambda: "/hello/logged" in container.log, "the request is logged")
-    for line in container.lines:
-        assert {"time", "level", "source", "message"} <= set(line)
-
-
 # --- Development ---
 
 
