@@ -1,4 +1,4 @@
-"""The private port's answers, by process 1: nginx passes /metrics, /status and /status.json on to a socket of its own.
+"""The private port's answers, by process 1: nginx passes what it is asked on to a socket of its own.
 
 The server is the one that supervisor has for supervisorctl: it runs in the main loop and never waits for a client.
 """
@@ -44,14 +44,22 @@ class Admin:
         """Every request is for it."""
         return True
 
-    def handle_request(self, request: Any) -> None:
+    def handle_request(self, request: Any) -> Any:
         """Answers. What only this needs is imported when it is asked for: until then process 1 saves the memory."""
+        path = request.uri.partition("?")[0]
+        if request.command not in ("GET", "HEAD"):
+            return request.error(405)
+        if path == "/":
+            request["Location"] = "/status"
+            return request.error(302)
+        if path not in ("/metrics", "/status", "/status.json"):
+            return request.error(404)
         status = self.status(request)
-        if request.uri == "/metrics":
+        if path == "/metrics":
             from runtime import exposition
 
             body, media_type = exposition.render(self._metrics, status, request.get_header("Accept") or "")
-        elif request.uri == "/status":
+        elif path == "/status":
             from runtime import page
 
             body, media_type = page.render(status), "text/html; charset=utf-8"
@@ -62,7 +70,7 @@ class Admin:
         request["Content-Length"] = str(len(body))
         request["Cache-Control"] = "no-store"
         request.push(body)
-        request.done()
+        return request.done()
 
     def status(self, request: Any) -> dict[str, Any]:
         """What /status.json says: times are RFC 3339, durations are in seconds, sizes in bytes."""

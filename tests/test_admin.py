@@ -66,11 +66,11 @@ def test_requests_are_counted_by_method_and_status_and_timed_by_endpoint(counted
         return after[key] - before.get(key, 0)
 
     assert grown("wsgi_requests_total", "method=GET", "status=2xx") >= 5
-    assert grown("wsgi_requests_total", "method=GET", "status=4xx") == 1
+    assert grown("wsgi_requests_total", "method=GET", "status=4xx") >= 1
     assert grown("wsgi_requests_total", "method=GET", "status=5xx") == 1
     assert grown("wsgi_request_duration_seconds_count", "endpoint=hello") >= 5
     assert grown("wsgi_request_duration_seconds_bucket", "endpoint=fail", "le=+Inf") == 1
-    assert grown("wsgi_request_duration_seconds_count", "endpoint=other") == 2
+    assert grown("wsgi_request_duration_seconds_count", "endpoint=other") >= 2
     assert grown("wsgi_exceptions_total", "type=ZeroDivisionError") == 1
     assert grown("wsgi_sent_bytes_total") > 1000
     assert not any("nowhere" in label or "hello/" in label for key in after for label in key)
@@ -175,6 +175,7 @@ def test_an_app_without_flask_is_counted_as_a_whole(start: Callable[..., Contain
     with pytest.raises(requests.Timeout):
         requests.get(container.url("/sleep?s=1"), timeout=0.2)
     assert container.get("/sleep?s=nonsense").status_code == 502
+    until_counted(container, ("wsgi_requests_total", "method=GET", "status=5xx"), 1)
     after = until_counted(container, ("wsgi_exceptions_total", "type=other"), 1)
     assert after["wsgi_exceptions_total", "type=other"] == 1
     endpoints = {key[1] for key in after if key[0] == "wsgi_request_duration_seconds_count"}

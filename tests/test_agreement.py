@@ -44,7 +44,7 @@ def test_nginx_and_process_1_meet_on_the_private_port() -> None:
     private = (REPO / "nginx-admin.conf").read_text()
     assert f"access_log {RUN}/metrics.fifo metrics" in private
     assert 'RUN / "metrics.fifo"' in (REPO / "runtime/metrics.py").read_text()
-    assert set(re.findall(r"http://unix:([^:]+):", private)) == {str(admin.SOCKET)}
+    assert set(re.findall(r"http://unix:([^;]+);", private)) == {str(admin.SOCKET)}
     header = re.search(r"uwsgi_hide_header (\S+);", private)[1]
     assert f'headers.append(("{header}", endpoint))' in (REPO / "runtime/instrument.py").read_text()
     assert f"$upstream_http_{header.lower().replace('-', '_')}" in private
