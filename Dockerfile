@@ -38,7 +38,8 @@ RUN --mount=type=secret,id=ca \
  && { $PIP install --quiet --no-index -r /tmp/runtime/requirements.txt || { echo "the container needs other versions than the app"; exit 1; }; }
 
 COPY src /app
-COPY nginx.conf nginx-admin.conf nginx-tls.conf uwsgi_params uwsgi.ini supervisord.ini /opt/wsgi/
+COPY nginx.conf uwsgi.ini supervisord.ini /opt/wsgi/
+COPY nginx /opt/wsgi/nginx
 COPY profiles /opt/wsgi/profiles
 COPY errors /opt/wsgi/errors
 COPY runtime /opt/wsgi/runtime

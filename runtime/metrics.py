@@ -1,6 +1,6 @@
 """What is counted, in process 1, where it outlives every worker.
 
-Requests are counted from lines that nginx writes (nginx-admin.conf): it alone sees what clients see, whatever answers
+Requests are counted from lines that nginx writes (nginx/admin.conf): it alone sees what clients see, whatever answers
 them.
 """
 
@@ -83,7 +83,7 @@ class Metrics:
     # --- what is told ---
 
     def count(self, lines: list[bytes]) -> None:
-        """Counts requests: lines of nginx-admin.conf's log_format. Equal ones, under load the most, are read once."""
+        """Counts requests: lines of nginx/admin.conf's log_format. Equal ones, under load the most, are read once."""
         for line, count in Counter(lines).items():
             with contextlib.suppress(ValueError):  # a line that is none: its writer was killed
                 self._count(line.decode(errors="replace").split("\t"), count)

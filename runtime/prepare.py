@@ -20,7 +20,9 @@ USER, GROUP = 10001, 0
 
 NGINX_PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 
-FILES = "nginx-admin.conf", "nginx-tls.conf", "uwsgi_params"
+FILES = tuple(
+    f"nginx/{name}" for name in ("admin.conf", "cache.conf", "headers.conf", "log.conf", "tls.conf", "uwsgi_params")
+)
 """What nginx.conf includes of ours."""
 
 PLACEHOLDERS = {
@@ -62,7 +64,7 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
     if settings.WORKER_MEMORY == "auto":
         share = (limit.memory * 8 // 10 - FRONT_BYTES) // int(named["WEB_CONCURRENCY"]) >> 20
         named["WORKER_MEMORY"] = "0" if limit.memory_from == "the machine" else str(max(WORKER_BYTES >> 20, share))
-    if not settings.ADMIN_PORT or "nginx-admin.conf" not in _front():
+    if not settings.ADMIN_PORT or "nginx/admin.conf" not in _front():
         named["ADMIN_PORT"] = "0"
     else:
         named["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS)
@@ -176,7 +178,7 @@ def _front() -> str:
 
 
 def _wanted(file: str, named: dict[str, str]) -> bool:
-    wanted = {"nginx-tls.conf": "TLS_CERT" in named, "nginx-admin.conf": named["ADMIN_PORT"] != "0"}
+    wanted = {"nginx/tls.conf": "TLS_CERT" in named, "nginx/admin.conf": named["ADMIN_PORT"] != "0"}
     return wanted.get(file, True)
 
 
@@ -189,6 +191,7 @@ def ports(named: dict[str, str]) -> list[str]:
 def render(settings: Settings, named: dict[str, str]) -> None:
     """Writes nginx's files with the values in them, what the health check asks, and what the status page shows."""
     (RUN / "stopping").unlink(missing_ok=True)
+    (RUN / "nginx").mkdir(exist_ok=True)
     for file, pattern in PLACEHOLDERS.items():
         if pattern is NGINX_PLACEHOLDER:
             (RUN / file).unlink(missing_ok=True)

@@ -41,7 +41,7 @@ def test_process_1_talks_to_uwsgi_where_uwsgi_listens() -> None:
 
 def test_nginx_and_process_1_meet_on_the_private_port() -> None:
     """The pipe of lines, the socket of answers, and the header that instrument.py sets and nginx takes out."""
-    private = (REPO / "nginx-admin.conf").read_text()
+    private = (REPO / "nginx/admin.conf").read_text()
     assert f"access_log {RUN}/metrics.fifo metrics" in private
     assert 'RUN / "metrics.fifo"' in (REPO / "runtime/metrics.py").read_text()
     assert set(re.findall(r"http://unix:([^;]+);", private)) == {str(admin.SOCKET)}

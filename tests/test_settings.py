@@ -22,6 +22,7 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder of configuration files that a test may change."""
+    (tmp_path / "nginx").mkdir()
     for file in prepare.PLACEHOLDERS:
         (tmp_path / file).write_text((REPO / file).read_text())
     (tmp_path / "profiles").mkdir()

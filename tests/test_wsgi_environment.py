@@ -303,7 +303,7 @@ def test_an_app_behind_proxy_fix_builds_the_url_that_was_asked_for(ask: Ask, tar
 
 def test_each_parameter_is_sent_to_the_app_once() -> None:
     """Of a parameter that arrives twice, only chance says which one counts."""
-    names = re.findall(r"^\s*uwsgi_param\s+(\S+)", (REPO / "nginx.conf").read_text(), re.MULTILINE)
+    names = re.findall(r"^\s*uwsgi_param\s+(\S+)", (REPO / "nginx/uwsgi_params").read_text(), re.MULTILINE)
     assert sorted(names) == sorted(set(names))
 
 

@@ -82,7 +82,14 @@ def main() -> None:
     )
     print(f"\n{platform.system()} {platform.machine()}, engine {docker('version', '--format={{.Server.Version}}')}")
     print("\n| file | lines |\n| --- | --- |")
-    files = ["Dockerfile", "nginx.conf", "uwsgi.ini", "supervisord.ini", *sorted(REPO.glob("runtime/*.py"))]
+    files = [
+        "Dockerfile",
+        "nginx.conf",
+        *sorted(REPO.glob("nginx/*")),
+        "uwsgi.ini",
+        "supervisord.ini",
+        *sorted(REPO.glob("runtime/*.py")),
+    ]
     for path in (REPO / file for file in files):
         print(f"| `{path.relative_to(REPO)}` | {len(path.read_text().splitlines())} |")
 
