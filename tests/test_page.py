@@ -55,3 +55,18 @@ def test_the_browser_has_nothing_to_complain_of_and_asks_no_other_host(page: Pag
     page.wait_for_load_state("networkidle")
     assert page.complaints == []
     assert page.hosts == {container.address}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_error_page_has_its_style_and_fits(browser: Browser, container: Container, scheme: str) -> None:
+    """On a phone, with nothing that the content policy refuses."""
+    page = browser.new_page(viewport=PHONE, color_scheme=scheme)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    response = page.goto(container.url("/static/.hidden"))
+    assert response.status == 404
+    assert response.headers["x-request-id"] in page.locator("code").inner_text()
+    colours = {"light": "rgb(247, 245, 240)", "dark": "rgb(18, 24, 27)"}
+    assert page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor") == colours[scheme]
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert [text for text in complaints if "404" not in text] == []
