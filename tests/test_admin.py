@@ -137,10 +137,13 @@ def test_a_request_that_hangs_is_seen_and_its_worker_counted(start: Callable[...
     container = start(METRICS, "--env=WEB_CONCURRENCY=2", "--env=REQUEST_TIMEOUT=4", "--env=GRACE_PERIOD=2")
     until(lambda: container.answers("/hello/x"), "it answers")
     docker("exec", "--detach", container.id, "python3", "-c", ASK.format("/sleep/60.0"))
-    busy = until_counted(container, ("wsgi_workers", "state=busy"), 1)
-    assert busy["wsgi_requests_in_flight",] == 1
-    running = [request for worker in status(container)["workers"] for request in worker["running"]]
-    assert [request["path"] for request in running] == ["/sleep/60.0"]
+
+    def running() -> list[str]:
+        return [request["path"] for worker in status(container)["workers"] for request in worker["running"]]
+
+    until(lambda: running() == ["/sleep/60.0"], "it is the one that is in flight")
+    busy = samples(container)
+    assert (busy["wsgi_workers", "state=busy"], busy["wsgi_requests_in_flight",]) == (1, 1)
     until_counted(container, ("wsgi_worker_kills_total", "reason=deadline"), 1)
     until(lambda: status(container)["errors"], "the error is shown")
     error = status(container)["errors"][0]
