@@ -29,8 +29,8 @@ def main() -> NoReturn:
     for name in prepare.ports(named):
         problems = problems or prepare.port_problem(name, int(named[name]))
     if not problems:
+        prepare.render(settings, named)  # looks where the settings come from
         os.environ.update(named)
-        prepare.render(settings, named)
         problems = prepare.nginx_problem()
     if problems:
         logs.write("critical", "supervisord", "not started: " + "; ".join(problems))
