@@ -166,9 +166,9 @@ def test_requests_that_wait_for_a_worker_are_counted_where_the_kernel_has_them(
     container = start(METRICS, "--env=WEB_CONCURRENCY=1", "--env=THREADS=1")
     until(lambda: container.answers("/hello/x"), "it answers")
     for _ in range(4):
-        docker("exec", "--detach", container.id, "python3", "-c", ASK.format("/sleep/8.0"))
+        docker("exec", "--detach", container.id, "python3", "-c", ASK.format("/sleep/15.0"))
     until(lambda: samples(container)["wsgi_listen_queue_requests",] == 3, "three wait")
-    assert any("requests wait" in problem for problem in status(container)["problems"])
+    until(lambda: any("requests wait" in problem for problem in status(container)["problems"]), "the page says so")
 
 
 def test_an_app_without_flask_is_counted_as_a_whole(start: Callable[..., Container]) -> None:
