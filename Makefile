@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run dev image stop logs reload test lint lock soak measure
+.PHONY: help run dev image stop logs reload test lint lock soak measure bench
 export DOCKER_BUILDKIT = 1
 export PORT ?= 80
 export NAME ?= wsgi
@@ -45,3 +45,8 @@ soak: ## Measure faults, and run their tests again and again (ROUNDS=20)
 
 measure: image ## Print the figures that README has
 	@.venv/bin/python tools/measure.py
+
+bench: ## Measure the template beside everything that people would use instead
+	@tools/bootstrap test
+	@.venv/bin/python bench/run.py
+	@.venv/bin/python -m bench.report
