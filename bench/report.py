@@ -103,12 +103,13 @@ def in_front(name: str) -> bool:
 
 
 def lowest(measured: dict[str, dict[str, list[float]]], figure: str, compared: Callable[[str], bool]) -> list[float]:
-    """Ours by the best of the others that are compared, round by round."""
-    others = [cell for name, cell in measured.items() if not name.startswith(OURS) and compared(name)]
-    if OURS not in measured or not others or any(any(cell.get("errors", [])) for cell in [measured[OURS], *others]):
+    """Ours by the best of the others that are compared, round by round; who had errors has no figure."""
+    sound = {name: cell for name, cell in measured.items() if cell[figure] and not any(cell.get("errors", []))}
+    others = [cell for name, cell in sound.items() if name != OURS and compared(name)]
+    if OURS not in sound or not others:
         return []
     best = min(others, key=lambda cell: median(cell[figure]))
-    return [mine / theirs for mine, theirs in zip(measured[OURS][figure], best[figure], strict=True)]
+    return [mine / theirs for mine, theirs in zip(sound[OURS][figure], best[figure], strict=True)]
 
 
 def bar_table(results: Results) -> str:
