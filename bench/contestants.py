@@ -104,7 +104,11 @@ CONTESTANTS = {
         "not for production, but it is used", "flask --app routes run --host 0.0.0.0 --port 80"
     ),
     RETURN_200: Contestant(
-        "the same nginx, an answer from memory", "nginx -e stderr -c /servers/return-200.conf", "ours", NGINX_ALONE, ("hello",)
+        "the same nginx, an answer from memory",
+        "nginx -e stderr -c /servers/return-200.conf",
+        "ours",
+        NGINX_ALONE,
+        ("hello",),
     ),
     SENDFILE: Contestant(
         "the same nginx, nothing but sendfile",

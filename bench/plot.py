@@ -7,7 +7,9 @@ from statistics import median
 import matplotlib
 
 matplotlib.use("svg")
-matplotlib.rcParams.update({"svg.hashsalt": "bench", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9})
+matplotlib.rcParams.update(
+    {"svg.hashsalt": "bench", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9}
+)
 from matplotlib import pyplot  # noqa: E402
 
 data = json.load(sys.stdin)

@@ -118,7 +118,9 @@ def bar_table(results: Results) -> str:
     for what, limit, values, at_least in bars(results):
         if values:
             met = median(values) >= float(limit) if at_least else median(values) <= float(limit)
-            rows.append([what, f"at {'least' if at_least else 'most'} {limit}", spread(values, ".2f"), "yes" if met else "no"])
+            rows.append(
+                [what, f"at {'least' if at_least else 'most'} {limit}", spread(values, ".2f"), "yes" if met else "no"]
+            )
     return markdown(["what", "bar", "median (from to)", "met"], rows)
 
 
@@ -175,7 +177,8 @@ def rate_table(results: Results) -> str:
 def start_table(results: Results) -> str:
     """How long a start takes, and what it takes when idle."""
     rows = [
-        [name, spread(cell["seconds"], ".2f"), spread(cell["memory_mb"], ".0f")] for name, cell in results["starts"].items()
+        [name, spread(cell["seconds"], ".2f"), spread(cell["memory_mb"], ".0f")]
+        for name, cell in results["starts"].items()
     ]
     return markdown(["contestant", "seconds to the first 200", "idle MB"], rows)
 
@@ -219,7 +222,9 @@ def moved(before: Results, after: Results) -> str:
 def write_into(path: Path, text: str) -> None:
     """Replaces what is between the marks <!-- bench --> and <!-- end -->."""
     old = path.read_text()
-    path.write_text(re.sub(r"(<!-- bench -->\n).*?(?=<!-- end -->)", lambda mark: f"{mark[1]}\n{text}\n\n", old, flags=re.S))
+    path.write_text(
+        re.sub(r"(<!-- bench -->\n).*?(?=<!-- end -->)", lambda mark: f"{mark[1]}\n{text}\n\n", old, flags=re.S)
+    )
 
 
 def plot(results: Results) -> None:
@@ -232,7 +237,11 @@ def plot(results: Results) -> None:
     names = [name for name, cells in results["cells"].items() if set(cells) == set(CASES)]
     data = {case: {name: figures(results, name, case) for name in names} for case in CASES}
     drawn = subprocess.run(
-        ["docker", "run", "--rm", "--interactive", image], input=json.dumps(data), text=True, check=True, stdout=subprocess.PIPE
+        ["docker", "run", "--rm", "--interactive", image],
+        input=json.dumps(data),
+        text=True,
+        check=True,
+        stdout=subprocess.PIPE,
     )
     (BENCH / "plot.svg").write_text(drawn.stdout)
 

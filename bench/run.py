@@ -44,7 +44,7 @@ RATE_CONNECTIONS = 100
 
 
 def lay_out(tree: Path) -> None:
-    """What the images are built from: ours as any copy of the template is, with an app of more routes around its own."""
+    """What the images are built from: ours as any copy of the template is, with more routes around its app."""
     app, ours, others = tree / "app", tree / "ours", tree / "others"
     shutil.copytree(BENCH / "apps", app)
     (app / "cases.py").rename(app / "routes.py")
@@ -67,7 +67,9 @@ def lay_out(tree: Path) -> None:
 
 def upload() -> str:
     """64 KB of JSON."""
-    return json.dumps({"items": [{"id": number, "name": f"item {number}", "tags": ["a", "b"]} for number in range(1180)]})
+    return json.dumps(
+        {"items": [{"id": number, "name": f"item {number}", "tags": ["a", "b"]} for number in range(1180)]}
+    )
 
 
 def build(tree: Path, *options: str) -> str:
@@ -186,7 +188,15 @@ class Server:
     def load_at_rate(self, case: Case, rate: float, seconds: int) -> dict[str, float]:
         """Lets clients ask at a rate, whether they are answered or not; how long answers took, in ms."""
         # It never ends where a server closes its connections.
-        words = ["timeout", str(seconds + 5), "h2load", "--h1", f"-c{RATE_CONNECTIONS}", f"--rps={rate / RATE_CONNECTIONS:.3f}", f"-D{seconds}"]
+        words = [
+            "timeout",
+            str(seconds + 5),
+            "h2load",
+            "--h1",
+            f"-c{RATE_CONNECTIONS}",
+            f"--rps={rate / RATE_CONNECTIONS:.3f}",
+            f"-D{seconds}",
+        ]
         words += ["--log-file=/dev/stderr", f"http://127.0.0.1:80{case.path}"]
         done = subprocess.run(["docker", "exec", self.client, *words], capture_output=True, text=True)
         rows = [line.split("\t") for line in done.stderr.splitlines() if line.count("\t") == 2]
@@ -238,7 +248,9 @@ def take_turns(servers: list[Server], cases: list[str], rounds: int, answers: di
     cells: dict[str, Any] = {server.name: {} for server in servers}
     turns = [(case, server) for case in cases for server in servers if case in server.contestant.cases]
     checked = [(case, server) for case, server in turns if server.name != FLASK]
-    wrong = [f"{server.name}, {case}: {found}" for case, server in checked if (found := server.check(case, answers[case]))]
+    wrong = [
+        f"{server.name}, {case}: {found}" for case, server in checked if (found := server.check(case, answers[case]))
+    ]
     if wrong:
         raise SystemExit("bench: wrong answers: " + "; ".join(wrong))
     for number in range(1, rounds + 1):
@@ -250,7 +262,9 @@ def take_turns(servers: list[Server], cases: list[str], rounds: int, answers: di
         say(f"round {number} of {rounds} took {time.monotonic() - began:.0f} s")
     for case, server in checked:
         # What didn't come in time is still being worked on.
-        until(lambda server=server, case=case: not server.check(case, answers[case]), f"{server.name} answers {case}", 60)
+        until(
+            lambda server=server, case=case: not server.check(case, answers[case]), f"{server.name} answers {case}", 60
+        )
     return cells
 
 
@@ -269,7 +283,7 @@ def at_half_of_peak(servers: list[Server], cells: dict[str, Any], rounds: int) -
 
 def starts(names: list[str], images: dict[str, str], rounds: int) -> dict[str, Any]:
     """Seconds from `docker run` to the first 200, and idle memory 3 s after 100 requests."""
-    taken: dict[str, Any] = {name: {"seconds": [], "memory_mb": []} for name in names}
+    taken: dict[str, Any] = {name: {"seconds": [], "memory_mb": []} for name in names if rounds}
     for _ in range(rounds):
         for name in names:
             server = Server(name, CONTESTANTS[name], images)

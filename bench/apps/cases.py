@@ -3,6 +3,7 @@
 import time
 
 from flask import jsonify, request
+
 from src.routes import app
 
 PAGE = app.jinja_env.from_string(

@@ -8,8 +8,9 @@ import json
 import sys
 import time
 
-from routes import app
 from werkzeug.test import create_environ
+
+from routes import app
 
 if len(sys.argv) > 1:
     count = int(sys.argv[1])
@@ -22,10 +23,7 @@ else:
     client = app.test_client()
     bodies = {}
     for name, path, body in json.load(sys.stdin):
-        if body is None:
-            response = client.get(path)
-        else:
-            response = client.post(path, data=body, content_type="application/json")
+        response = client.get(path) if body is None else client.post(path, data=body, content_type="application/json")
         assert response.status_code == 200, (path, response.status)
         bodies[name] = hashlib.sha256(response.data).hexdigest()
     print(json.dumps(bodies))
