@@ -1,12 +1,12 @@
 .DEFAULT_GOAL := help
-.PHONY: help run dev image stop logs reload test lint lock soak measure bench
+.PHONY: help run dev image stop logs reload test lint lock soak measure bench bench-full
 export DOCKER_BUILDKIT = 1
 export PORT ?= 80
 export NAME ?= wsgi
 ROUNDS ?= 20
 
 help: ## List these targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 15
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: image ## Build the image and serve it on port 80 (PORT=8080 for another)
 	@tools/run make run
@@ -49,4 +49,10 @@ measure: image ## Print the figures that README has
 bench: ## Measure the template beside everything that people would use instead
 	@tools/bootstrap test
 	@.venv/bin/python bench/run.py
+	@.venv/bin/python -m bench.report
+
+bench-full: ## The same with more rounds, and how it grows
+	@tools/bootstrap test
+	@.venv/bin/python bench/run.py --rounds 15 --starts 7
+	@.venv/bin/python -m bench.growth
 	@.venv/bin/python -m bench.report

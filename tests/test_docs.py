@@ -14,7 +14,7 @@ README = (REPO / "README.md").read_text()
 COMMANDS = [
     line for block in re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL) for line in block.splitlines()
 ]
-TARGETS = re.findall(r"^([a-z]+):", (REPO / "Makefile").read_text(), re.MULTILINE)
+TARGETS = re.findall(r"^([a-z-]+):", (REPO / "Makefile").read_text(), re.MULTILINE)
 
 
 def test_the_settings_are_those_of_the_table() -> None:
@@ -22,7 +22,7 @@ def test_the_settings_are_those_of_the_table() -> None:
     assert settings.table() in README
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"`?make ([a-z]+)", README)) - {"alone"}))
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"`?make ([a-z-]+)", README)) - {"alone"}))
 def test_make_has_each_target_that_is_named(target: str) -> None:
     """In a block of commands or in a sentence; tests/test_commands.py runs them."""
     assert target in TARGETS
