@@ -12,16 +12,24 @@ RUN apt-get update \
         brotli ca-certificates gcc libc6-dev libnginx-mod-http-brotli-static libpcre2-dev nginx python3-pip python3-venv "python${PYTHON}-dev" \
  && rm -rf /var/lib/apt/lists/*
 
-# python3 as a shell around the shared library that uWSGI needs too: Debian's own is a second copy of it, 7 MB.
-RUN echo 'int Py_BytesMain(int, char **); int main(int c, char **v) { return Py_BytesMain(c, v); }' \
-  | gcc -O2 -s -x c - -o /usr/local/bin/python3 "-lpython${PYTHON}" \
- && /usr/local/bin/python3 -m venv --without-pip /venv
+# Debian's libpython.so is built without the optimizations of its python3, so uWSGI takes in the archive, which has them
+# (but not what its _sha2 module needs: OpenSSL's stands in). Called python3 this binary is Python: a second copy would be 8 MB.
+COPY runtime/python3.c /tmp/python/
+RUN python3 -m venv --without-pip /venv \
+ && cp "/usr/lib/python${PYTHON}/config-${PYTHON}-"*"/libpython${PYTHON}.a" /tmp/python/ \
+ && ar d "/tmp/python/libpython${PYTHON}.a" sha2module.o \
+ && gcc -O2 "-I/usr/include/python${PYTHON}" -c /tmp/python/python3.c -o /tmp/python/python3.o
 
 # A proxy that inspects TLS needs its certificate here: docker build --secret id=ca,src=BUNDLE
 COPY runtime/requirements.* /tmp/runtime/
 RUN --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
+ && export LDFLAGS="-no-pie /tmp/python/python3.o -L/tmp/python -Wl,--whole-archive,-lpython${PYTHON},--no-whole-archive -lexpat -lz -lm" \
  && $PIP install --require-hashes -r /tmp/runtime/requirements.lock \
+ && mv /venv/bin/uwsgi /usr/local/bin/python3 \
+ && strip /usr/local/bin/python3 \
+ && ln -s /usr/local/bin/python3 /venv/bin/uwsgi \
+ && ln -sf /usr/local/bin/python3 /venv/bin/python3 \
  && rm -r /venv/lib/python*/site-packages/supervisor/tests \
  && find /venv -name '*.so' -exec strip {} +
 
@@ -63,7 +71,7 @@ ARG PYTHON
 # /tmp is all that a read-only container can write to: nginx's temporary files go there, and its log where all logs go.
 COPY --from=build /usr/local/bin/python3 /usr/local/bin/
 RUN apt-get update \
- && apt-get install -y --no-install-recommends "libpython${PYTHON}" \
+ && apt-get install -y --no-install-recommends libexpat1 "libpython${PYTHON}-stdlib" \
  && rm -r /usr/lib/python${PYTHON}/test /usr/lib/python${PYTHON}/pydoc_data \
  && python3 -m compileall -q /usr/lib/python${PYTHON} \
  && rm -rf /var/lib/apt/lists/* /var/cache/debconf/*-old /var/log/* \

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run dev image stop logs status reload test lint lock soak measure
+.PHONY: help run dev image stop logs status reload test lint lock soak measure bench bench-full
 export DOCKER_BUILDKIT = 1
 export PORT ?= 80
 export NAME ?= wsgi
@@ -9,7 +9,7 @@ HTTPS := $(if $(TLS),--env HTTPS_PORT --publish $(HTTPS_PORT):$(HTTPS_PORT) --vo
 	--env TLS_CERT=/tls/localhost.crt --env TLS_KEY=/tls/localhost.key)
 
 help: ## List these targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 15
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: image ## Build the image and serve it on port 80 (PORT=8080 for another; TLS=1 adds HTTPS, self-signed)
 	@$(if $(TLS),tools/certificate)
@@ -52,3 +52,14 @@ soak: ## Measure faults, and run their tests again and again (ROUNDS=20)
 
 measure: image ## Print the figures that README has
 	@.venv/bin/python tools/measure.py
+
+bench: ## Measure the template beside everything that people would use instead
+	@tools/bootstrap test
+	@.venv/bin/python bench/run.py
+	@.venv/bin/python -m bench.report
+
+bench-full: ## The same with more rounds, and how it grows
+	@tools/bootstrap test
+	@.venv/bin/python bench/run.py --rounds 15 --starts 7
+	@.venv/bin/python -m bench.growth
+	@.venv/bin/python -m bench.report

@@ -71,7 +71,13 @@ class Settings(BaseSettings):
         description="uWSGI processes; auto: one for each CPU that the container may use, at least 2, "
         "and no more than its memory holds at 64 MB each",
     )
-    THREADS: int = Field(8, ge=1, le=1024, description="threads a uWSGI process")
+    THREADS: int = Field(
+        8,
+        ge=1,
+        le=1024,
+        description="threads a uWSGI process, for as many requests that wait for something at once; "
+        "1 takes less CPU time for an app that only computes",
+    )
     ASYNC: int = Field(
         0,
         ge=0,

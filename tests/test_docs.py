@@ -18,7 +18,7 @@ COMMANDS = [
 OPTIONAL = ("src/protected/", "src/nginx.conf", "src/nginx-http.conf", "src/nginx-server.conf")
 """What an app may have; tests/test_static.py and tests/test_headers.py do."""
 
-TARGETS = re.findall(r"^([a-z]+):", (REPO / "Makefile").read_text(), re.MULTILINE)
+TARGETS = re.findall(r"^([a-z-]+):", (REPO / "Makefile").read_text(), re.MULTILINE)
 
 
 def test_the_settings_are_those_of_the_table() -> None:
@@ -26,7 +26,7 @@ def test_the_settings_are_those_of_the_table() -> None:
     assert settings.table() in README
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"`?make ([a-z]+)", README)) - {"alone"}))
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"`?make ([a-z-]+)", README)) - {"alone"}))
 def test_make_has_each_target_that_is_named(target: str) -> None:
     """In a block of commands or in a sentence; tests/test_commands.py runs them."""
     assert target in TARGETS

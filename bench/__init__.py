@@ -1,0 +1,1 @@
+"""What the template is measured with, beside what people would use instead."""

@@ -1,0 +1,254 @@
+"""Results as tables, as a plot, and beside the last that were committed.
+
+`python -m bench.report` writes those of bench/results.json into both READMEs, and bench/plot.svg.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.contestants import CASES, CONTESTANTS, FLASK, OURS, RETURN_200, SENDFILE
+
+BENCH = Path(__file__).parent
+PERCENTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
+TIANGOLO, GTHREAD, GRANIAN = "Nginx + uWSGI, tiangolo's", "Nginx + gunicorn gthread", "Nginx + granian"
+
+Results = dict[str, Any]
+
+
+def rounded(value: Any) -> Any:
+    """The same with four significant digits."""
+    if isinstance(value, dict):
+        return {name: rounded(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [rounded(part) for part in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def figures(results: Results, name: str, case: str, figure: str = "cpu_us") -> list[float]:
+    """What was measured, round by round; nothing if any of it had errors."""
+    cell = results["cells"].get(name, {}).get(case, {})
+    return [] if any(cell.get("errors", [])) else cell.get(figure, [])
+
+
+def ratios(results: Results, one: str, other: str, case: str, figure: str = "cpu_us") -> list[float]:
+    """One contestant's figure by another's, both of the same round."""
+    pairs = zip(figures(results, one, case, figure), figures(results, other, case, figure), strict=False)
+    return [mine / theirs for mine, theirs in pairs]
+
+
+def spread(values: list[float], form: str) -> str:
+    """The median, and from where to where."""
+    if not values:
+        return "-"
+    return f"{median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """A table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in lines)
+
+
+# --- The bars that were set ---
+
+
+def bars(results: Results) -> list[tuple[str, str, list[float], bool]]:
+    """What was asked for: the case, the limit, what was measured, and whether at least (or at most) is meant."""
+
+    def against(other: str, case: str, figure: str = "cpu_us") -> list[float]:
+        return ratios(results, OURS, other, case, figure)
+
+    floors = zip(figures(results, RETURN_200, "hello"), figures(results, FLASK, "hello"), strict=False)
+    hello = list(zip(figures(results, OURS, "hello"), map(sum, floors), strict=False))
+    static = zip(figures(results, OURS, "static-1k"), figures(results, RETURN_200, "hello"), strict=False)
+    cached = zip(figures(results, OURS, "cacheable"), figures(results, RETURN_200, "hello"), strict=False)
+    waiting = figures(results, "this template, ASYNC=1000", "wait", "requests_per_second")
+    ideal = CASES["wait"].connections / 0.1
+    two = ratios(results, OURS, "this template, two cores", "hello")
+    return [
+        ("`/hello`: CPU time against the sum of the two floors", "1.8", [mine / both for mine, both in hello], False),
+        ("... against tiangolo's", "0.60", against(TIANGOLO, "hello"), False),
+        ("... against Nginx + gunicorn gthread", "0.55", against(GTHREAD, "hello"), False),
+        ("... against waitress", "0.65", against("waitress", "hello"), False),
+        ("... against Nginx + granian", "0.95", against(GRANIAN, "hello"), False),
+        ("... against granian with nothing in front", "1.4", against("granian", "hello"), False),
+        ("static 1 KB: CPU time against `return 200`", "1.6", [mine / floor for mine, floor in static], False),
+        ("... against tiangolo's", "0.45", against(TIANGOLO, "static-1k"), False),
+        ("static 1 MB: bytes a CPU second against nothing but sendfile", "0.95",
+         against(SENDFILE, "static-1m", "bytes_per_cpu_second"), True),
+        ("cacheable: CPU time against `return 200`", "2", [mine / floor for mine, floor in cached], False),
+        ("wait: requests a second against gunicorn's sync workers", "3",
+         against("gunicorn sync", "wait", "requests_per_second"), True),
+        ("wait with `ASYNC`: requests a second against the ideal", "0.9", [rate / ideal for rate in waiting], True),
+        ("two cores against one: requests that their CPU time is enough for", "1.85", [2 * each for each in two], True),
+        ("p99 of `/hello` at half of the peak against the best but granian", "1",
+         lowest(results["half of peak"], "p99_ms", lambda name: "granian" not in name), False),
+        ("idle memory against the best with Nginx in front", "1",
+         lowest(results["starts"], "memory_mb", in_front), False),
+        ("seconds to the first 200 against the best with Nginx in front", "1",
+         lowest(results["starts"], "seconds", in_front), False),
+    ]  # fmt: skip
+
+
+def in_front(name: str) -> bool:
+    """Whether a contestant has Nginx in front."""
+    return CONTESTANTS[name].front
+
+
+def lowest(measured: dict[str, dict[str, list[float]]], figure: str, compared: Callable[[str], bool]) -> list[float]:
+    """Ours by the best of the others that are compared, round by round; who had errors has no figure."""
+    sound = {name: cell for name, cell in measured.items() if cell[figure] and not any(cell.get("errors", []))}
+    others = [cell for name, cell in sound.items() if name != OURS and compared(name)]
+    if OURS not in sound or not others:
+        return []
+    best = min(others, key=lambda cell: median(cell[figure]))
+    return [mine / theirs for mine, theirs in zip(sound[OURS][figure], best[figure], strict=True)]
+
+
+def bar_table(results: Results) -> str:
+    """The bars, and whether they are met."""
+    rows = []
+    for what, limit, values, at_least in bars(results):
+        if values:
+            met = median(values) >= float(limit) if at_least else median(values) <= float(limit)
+            rows.append(
+                [what, f"at {'least' if at_least else 'most'} {limit}", spread(values, ".2f"), "yes" if met else "no"]
+            )
+    return markdown(["what", "bar", "median (from to)", "met"], rows)
+
+
+# --- Everything ---
+
+
+def cpu_table(results: Results) -> str:
+    """CPU microseconds a request, and what that is by ours."""
+    rows = []
+    for name, cells in results["cells"].items():
+        row = [name]
+        for case in CASES:
+            if any(cells.get(case, {}).get("errors", [])):
+                row.append("errors")
+            elif values := figures(results, name, case):
+                times = ratios(results, name, OURS, case)
+                row.append(f"{median(values):.0f}" + (f" ({median(times):.2f})" if times and name != OURS else ""))
+            else:
+                row.append("")
+        rows.append(row)
+    return markdown(["CPU us a request (times ours)", *CASES], rows)
+
+
+def spread_table(results: Results) -> str:
+    """Everything else, a row for each contestant and case."""
+    rows = []
+    for name, cells in results["cells"].items():
+        for case, cell in cells.items():
+            if any(cell["errors"]):
+                rows.append([name, case, f"{sum(cell['errors']):.0f} errors", *[""] * 5])
+            elif "p50_ms" in cell:
+                rows.append([
+                    name, case,
+                    spread(cell["cpu_us"], ".0f"),
+                    f"{median(cell['requests_per_second']):.0f}",
+                    *(f"{median(cell[f'{percentile}_ms']):.1f}" for percentile in PERCENTILES),
+                    f"{max(cell['memory_mb']):.0f}",
+                ])  # fmt: skip
+    return markdown(["contestant", "case", "CPU us (from to)", "requests/s", "p50 ms", "p99", "p99.9", "peak MB"], rows)
+
+
+def rate_table(results: Results) -> str:
+    """Latency at half of each one's peak."""
+    rows = []
+    for name, cell in results["half of peak"].items():
+        if any(cell["errors"]):
+            rows.append([name, "errors", *[""] * 4])
+        else:
+            columns = [f"{median(cell[f'{percentile}_ms']):.2f}" for percentile in PERCENTILES]
+            rows.append([name, f"{cell['rate'][0]:.0f}", f"{median(cell['sent_per_second']):.0f}", *columns])
+    return markdown(["`/hello` at half of the peak", "due a second", "sent", "p50 ms", "p99", "p99.9"], rows)
+
+
+def start_table(results: Results) -> str:
+    """How long a start takes, and what it takes when idle."""
+    rows = [
+        [name, spread(cell["seconds"], ".2f"), spread(cell["memory_mb"], ".0f")]
+        for name, cell in results["starts"].items()
+    ]
+    return markdown(["contestant", "seconds to the first 200", "idle MB"], rows)
+
+
+def tables(results: Results) -> str:
+    """All of them, and what they were measured on."""
+    machine = results["machine"]
+    return "\n\n".join([
+        f"Measured {results['when'][:10]}, {results['rounds']} rounds, on {machine['cpu']}, {machine['kernel']}, "
+        f"engine {machine['engine']}.",
+        bar_table(results), cpu_table(results), rate_table(results), start_table(results), spread_table(results),
+    ])  # fmt: skip
+
+
+def short_table(results: Results) -> str:
+    """What the repository's README has."""
+    rows = []
+    for name, cells in results["cells"].items():
+        if set(cells) == set(CASES) and "development" not in name:
+            times = {case: ratios(results, name, OURS, case) for case in ("hello", "static-1k", "upload", "page")}
+            rows.append([name, *(f"{median(values):.2f}" if values else "errors" for values in times.values())])
+    return markdown(["CPU time a request, by ours", "`/hello`", "static 1 KB", "64 KB of JSON", "page of 100 KB"], rows)
+
+
+def moved(before: Results, after: Results) -> str:
+    """Which ratios to ours have moved, since the last results, by more than both spreads."""
+    lines = []
+    for name, cells in after["cells"].items():
+        for case in cells:
+            if name == OURS:
+                continue
+            old, new = ratios(before, name, OURS, case), ratios(after, name, OURS, case)
+            if old and new and (min(new) > max(old) or max(new) < min(old)):
+                lines.append(f"{name}, {case}: {median(old):.2f} times ours, now {median(new):.2f}")
+    return "Moved since the last commit of the results:\n" + ("\n".join(lines) or "nothing by more than its spread")
+
+
+# --- Into the files ---
+
+
+def write_into(path: Path, text: str) -> None:
+    """Replaces what is between the marks <!-- bench --> and <!-- end -->."""
+    old = path.read_text()
+    path.write_text(
+        re.sub(r"(<!-- bench -->\n).*?(?=<!-- end -->)", lambda mark: f"{mark[1]}\n{text}\n\n", old, flags=re.S)
+    )
+
+
+def plot(results: Results) -> None:
+    """Writes bench/plot.svg, in a container that has matplotlib."""
+    with tempfile.TemporaryDirectory() as tree:
+        for name in ("Dockerfile", "plot.py"):
+            (Path(tree) / name).write_text((BENCH / name).read_text())
+        words = [BENCH.parent / "tools/build", "--quiet", "--target=plot", tree]
+        image = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    names = [name for name, cells in results["cells"].items() if set(cells) == set(CASES)]
+    data = {case: {name: figures(results, name, case) for name in names} for case in CASES}
+    drawn = subprocess.run(
+        ["docker", "run", "--rm", "--interactive", image],
+        input=json.dumps(data),
+        text=True,
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    (BENCH / "plot.svg").write_text(drawn.stdout)
+
+
+if __name__ == "__main__":
+    results = json.loads((BENCH / "results.json").read_text())
+    write_into(BENCH / "README.md", tables(results))
+    write_into(BENCH.parent / "README.md", short_table(results))
+    plot(results)
+    sys.stdout.write(bar_table(results) + "\n")

@@ -1,0 +1,361 @@
+"""Measures the template beside everything that people would use instead: bench/run.py --help, or `make bench`.
+
+Each contestant is a container pinned to the first core, its clients are in another one on the second core, in the same
+network namespace. They take turns, a second each, in rounds; what one is compared with was measured within the same
+round. CPU time is what the kernel has accounted to the container, so other work on the machine hardly shows in it.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import requests
+
+BENCH = Path(__file__).parent
+REPO = BENCH.parent
+sys.path[:0] = [str(REPO), str(REPO / "tests")]
+
+from conftest import CONTEXT, docker, until  # noqa: E402
+
+from bench import report  # noqa: E402
+from bench.contestants import CASES, CONTESTANTS, FLASK, Case, Contestant  # noqa: E402
+
+RESULTS = BENCH / "results.json"
+PRIORITY = ("--cpu-shares=16384",)
+"""Other containers of the machine get a sixteenth of the core that they share with one that is measured."""
+DISPATCHES = 3000
+"""How many requests a round calls Flask with."""
+RATE_CONNECTIONS = 100
+"""At a rate, so that a request that takes long holds up none that is due."""
+
+
+def lay_out(tree: Path) -> None:
+    """What the images are built from: ours as any copy of the template is, with more routes around its app."""
+    app, ours, others = tree / "app", tree / "ours", tree / "others"
+    shutil.copytree(BENCH / "apps", app)
+    (app / "cases.py").rename(app / "routes.py")
+    (app / "bare.py").unlink()
+    shutil.copytree(REPO / "src", app / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    (app / "static").symlink_to("src/static")
+    (app / "static/1k.txt").write_bytes(b"0123456789abcdef" * 64)
+    (app / "static/1m.bin").write_bytes(bytes(range(256)) * 4096)
+    for name in CONTEXT:
+        copy = shutil.copytree if (REPO / name).is_dir() else shutil.copy
+        ours.mkdir(exist_ok=True)
+        copy(REPO / name, ours / name)
+    shutil.copytree(app, ours / "src", symlinks=True)
+    others.mkdir()
+    app.rename(others / "app")
+    for name in ("Dockerfile", "requirements.lock", "wrk.lua", "plot.py"):
+        shutil.copy(BENCH / name, others / name)
+    (others / "upload.json").write_text(upload())
+
+
+def upload() -> str:
+    """64 KB of JSON."""
+    return json.dumps(
+        {"items": [{"id": number, "name": f"item {number}", "tags": ["a", "b"]} for number in range(1180)]}
+    )
+
+
+def build(tree: Path, *options: str) -> str:
+    """Builds an image; returns its id."""
+    done = subprocess.run([REPO / "tools/build", "--quiet", *options, tree], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"bench: an image can't be built: {done.stdout}{done.stderr}")
+    return done.stdout.strip()
+
+
+def cgroup(pid: int, controller: str) -> Path:
+    """The folder of a process's cgroup, in either version."""
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(","):
+            return Path("/sys/fs/cgroup", controller, path[1:])
+        if not controllers:
+            unified = Path("/sys/fs/cgroup", path[1:])
+    return unified
+
+
+class Server:
+    """A contestant that runs, and its client."""
+
+    def __init__(self, name: str, contestant: Contestant, images: dict[str, str]) -> None:
+        self.name, self.contestant = name, contestant
+        command = shlex.split(contestant.command)
+        options = [option.format(bench=BENCH) for option in contestant.options]
+        began = time.perf_counter()
+        self.id = docker(
+            *("run", "--detach", *PRIORITY, f"--cpuset-cpus=0-{contestant.cores - 1}", "--publish=127.0.0.1::80"),
+            *(f"--volume={BENCH}/servers:/servers:ro", *options, images[contestant.image], *command),
+        )
+        try:
+            self.url = f"http://{docker('port', self.id, '80').splitlines()[0]}"
+            until(self.answers, f"{name} answers", 60)
+            self.seconds_to_first_answer = time.perf_counter() - began
+            pid = int(docker("inspect", "--format={{.State.Pid}}", self.id))
+            self.cpu, self.memory = cgroup(pid, "cpuacct"), cgroup(pid, "memory")
+            self.client = docker(
+                *("run", "--detach", "--init", *PRIORITY, "--cpuset-cpus=1", f"--network=container:{self.id}"),
+                *(images["client"], "sleep", "infinity"),
+            )
+        except BaseException:
+            print(docker("logs", "--tail=20", self.id, check=False), file=sys.stderr)
+            docker("rm", "--force", "--volumes", self.id)
+            raise
+
+    def remove(self) -> None:
+        """Ends both."""
+        docker("rm", "--force", "--volumes", self.client, self.id)
+
+    def answers(self) -> bool:
+        """Whether it serves."""
+        assert docker("inspect", "--format={{.State.Running}}", self.id) == "true", f"{self.name} has ended"
+        if self.name == FLASK:
+            return True
+        try:
+            path = CASES[self.contestant.cases[0]].path
+            return requests.get(self.url + path, timeout=5).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def cpu_seconds(self) -> float:
+        """CPU time that it has taken so far."""
+        if (self.cpu / "cpuacct.usage").exists():
+            return int((self.cpu / "cpuacct.usage").read_text()) / 1e9
+        usage = (self.cpu / "cpu.stat").read_text().split()
+        return int(usage[usage.index("usage_usec") + 1]) / 1e6
+
+    def memory_bytes(self) -> int:
+        """Memory that it takes, without the page cache that could be dropped: as `docker stats` counts."""
+        stat = dict(line.split() for line in (self.memory / "memory.stat").read_text().splitlines())
+        v1 = self.memory / "memory.usage_in_bytes"
+        usage = int((v1 if v1.exists() else self.memory / "memory.current").read_text())
+        return usage - int(stat.get("total_inactive_file", stat.get("inactive_file", 0)))
+
+    def check(self, case: str, expected: str) -> str:
+        """What is wrong with its answer; nothing if it has the right bytes."""
+        path, is_upload = CASES[case].path, CASES[case].upload
+        try:
+            if is_upload:
+                answer = requests.post(
+                    self.url + path, upload(), headers={"Content-Type": "application/json"}, timeout=30
+                )
+            else:
+                answer = requests.get(self.url + path, headers={"Accept-Encoding": "identity"}, timeout=30)
+        except requests.RequestException as error:
+            return repr(error)
+        if answer.status_code != 200 or hashlib.sha256(answer.content).hexdigest() != expected:
+            return f"{answer.status_code} with {len(answer.content)} bytes, not the right ones"
+        return ""
+
+    def load(self, case: Case) -> dict[str, float]:
+        """Lets clients ask as fast as they get answers; what wrk and the kernel say of it."""
+        words = ["wrk", "-t1", f"-c{case.connections}", f"-d{case.seconds}s", "--timeout=30s", "-s/bench/wrk.lua"]
+        words += [f"http://127.0.0.1:80{case.path}", *(["--", "/bench/upload.json"] if case.upload else [])]
+        before = self.cpu_seconds()
+        said = docker("exec", self.client, *words)
+        cpu = self.cpu_seconds() - before
+        result: dict[str, float] = json.loads(said.splitlines()[-1])
+        done = max(result["requests"], 1)
+        return {
+            "cpu_us": cpu / done * 1e6,
+            "requests_per_second": result["requests"] / result["seconds"],
+            "bytes_per_cpu_second": result["bytes"] / cpu,
+            **{f"{name}_ms": result[name] / 1000 for name in ("p50", "p99", "p99.9")},
+            "memory_mb": self.memory_bytes() / 1e6,
+            "errors": result["errors"] + (result["requests"] == 0),
+        }
+
+    def dispatch(self) -> dict[str, float]:
+        """Calls Flask without a server."""
+        return {"cpu_us": float(docker("exec", self.id, "python3", "dispatch.py", str(DISPATCHES))), "errors": 0}
+
+    def load_at_rate(self, case: Case, rate: float, seconds: int) -> dict[str, float]:
+        """Lets clients ask at a rate, whether they are answered or not; how long answers took, in ms."""
+        # It never ends where a server closes its connections.
+        words = [
+            "timeout",
+            str(seconds + 5),
+            "h2load",
+            "--h1",
+            f"-c{RATE_CONNECTIONS}",
+            f"--rps={rate / RATE_CONNECTIONS:.3f}",
+            f"-D{seconds}",
+        ]
+        words += ["--log-file=/dev/stderr", f"http://127.0.0.1:80{case.path}"]
+        done = subprocess.run(["docker", "exec", self.client, *words], capture_output=True, text=True)
+        rows = [line.split("\t") for line in done.stderr.splitlines() if line.count("\t") == 2]
+        taken = sorted(int(row[2]) / 1000 for row in rows) or [0]
+        return {
+            "rate": rate,
+            "sent_per_second": len(rows) / seconds,
+            **{f"{name}_ms": taken[int(len(taken) * part)] for name, part in report.PERCENTILES.items()},
+            "errors": sum(row[1] != "200" for row in rows) + (done.returncode != 0),
+        }
+
+
+@contextmanager
+def serving(names: list[str], images: dict[str, str]) -> Iterator[list[Server]]:
+    """Starts contestants, one after the other, and removes them in the end."""
+    servers: list[Server] = []
+    try:
+        for name in names:
+            say(f"starting {name}")
+            servers.append(Server(name, CONTESTANTS[name], images))
+        yield servers
+    finally:
+        for server in servers:
+            server.remove()
+
+
+def say(what: str) -> None:
+    """Progress, on standard error."""
+    print(f"bench: {what}", file=sys.stderr, flush=True)
+
+
+def right_answers(image: str) -> dict[str, str]:
+    """What Flask itself answers to each case, as SHA-256 by case; static files from what nginx would serve."""
+    paths = [(name, case.path, upload() if case.upload else None) for name, case in CASES.items()]
+    done = subprocess.run(
+        ["docker", "run", "--rm", "--interactive", image, "python3", "dispatch.py"],
+        input=json.dumps(paths),
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise SystemExit(f"bench: the app doesn't answer: {done.stderr}")
+    answers: dict[str, str] = json.loads(done.stdout)
+    return answers
+
+
+def take_turns(servers: list[Server], cases: list[str], rounds: int, answers: dict[str, str]) -> dict[str, Any]:
+    """The rounds: everyone's figures, by contestant and case, a list of one for each round."""
+    cells: dict[str, Any] = {server.name: {} for server in servers}
+    turns = [(case, server) for case in cases for server in servers if case in server.contestant.cases]
+    checked = [(case, server) for case, server in turns if server.name != FLASK]
+    wrong = [
+        f"{server.name}, {case}: {found}" for case, server in checked if (found := server.check(case, answers[case]))
+    ]
+    if wrong:
+        raise SystemExit("bench: wrong answers: " + "; ".join(wrong))
+    for number in range(1, rounds + 1):
+        began = time.monotonic()
+        for case, server in turns:
+            figures = server.dispatch() if server.name == FLASK else server.load(CASES[case])
+            for figure, value in figures.items():
+                cells[server.name].setdefault(case, {}).setdefault(figure, []).append(value)
+        say(f"round {number} of {rounds} took {time.monotonic() - began:.0f} s")
+    for case, server in checked:
+        # What didn't come in time is still being worked on.
+        until(
+            lambda server=server, case=case: not server.check(case, answers[case]), f"{server.name} answers {case}", 60
+        )
+    return cells
+
+
+def at_half_of_peak(servers: list[Server], cells: dict[str, Any], rounds: int) -> dict[str, Any]:
+    """How long /hello takes at half of the requests a second that each contestant has answered at most."""
+    taken: dict[str, Any] = {}
+    for _ in range(rounds):
+        for server in servers:
+            rates = cells[server.name].get("hello", {}).get("requests_per_second")
+            if rates:
+                figures = server.load_at_rate(CASES["hello"], statistics.median(rates) / 2, 2)
+                for figure, value in figures.items():
+                    taken.setdefault(server.name, {}).setdefault(figure, []).append(value)
+    return taken
+
+
+def starts(names: list[str], images: dict[str, str], rounds: int) -> dict[str, Any]:
+    """Seconds from `docker run` to the first 200, and idle memory 3 s after 100 requests."""
+    taken: dict[str, Any] = {name: {"seconds": [], "memory_mb": []} for name in names if rounds}
+    for _ in range(rounds):
+        for name in names:
+            server = Server(name, CONTESTANTS[name], images)
+            try:
+                for _ in range(100):
+                    server.check("hello", "")
+                time.sleep(3)
+                taken[name]["seconds"].append(server.seconds_to_first_answer)
+                taken[name]["memory_mb"].append(server.memory_bytes() / 1e6)
+            finally:
+                server.remove()
+    return taken
+
+
+def machine() -> dict[str, Any]:
+    """What it was measured on."""
+    model = next(line.split(": ")[1] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line)
+    return {
+        "cpu": f"{os.cpu_count()} cores of {model}",
+        "kernel": f"{platform.system()} {platform.release().split('-')[0]} {platform.machine()}",
+        "engine": docker("version", "--format={{.Server.Version}}"),
+    }
+
+
+def committed() -> dict[str, Any] | None:
+    """The last results that were committed."""
+    shown = subprocess.run(["git", "show", "HEAD:bench/results.json"], cwd=REPO, capture_output=True, text=True)
+    results: dict[str, Any] | None = json.loads(shown.stdout) if shown.returncode == 0 else None
+    return results
+
+
+def main() -> None:
+    """Measures, writes the results, prints them as tables, and says what has moved since the last commit of them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS), metavar="CONTESTANT")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--starts", type=int, default=3, help="how often starts are measured")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    wanted = parser.parse_args()
+    names, cases = wanted.only, wanted.cases
+    if (os.cpu_count() or 1) < 2:
+        parser.error("it takes two cores: one for the servers, one for their clients")
+
+    whole = [name for name in names if CONTESTANTS[name].cases == tuple(CASES)]
+
+    say("building the images")
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        lay_out(tree)
+        images = {"ours": build(tree / "ours"), "contestants": build(tree / "others", "--target=contestants")}
+        images["client"] = build(tree / "others", "--target=client")
+    answers = right_answers(images["ours"])
+    with serving(names, images) as servers:
+        cells = take_turns(servers, cases, wanted.rounds, answers)
+        say("at half of the peak")
+        rates = at_half_of_peak([server for server in servers if server.name in whole], cells, wanted.rounds)
+    say("starts")
+    begun = starts(whole, images, wanted.starts)
+    results = {
+        "when": datetime.now(UTC).isoformat(timespec="minutes"),
+        "machine": machine(),
+        "rounds": wanted.rounds,
+        "cells": cells,
+        "half of peak": rates,
+        "starts": begun,
+    }
+    wanted.output.write_text(json.dumps(report.rounded(results), indent=1) + "\n")
+    print(report.tables(results))
+    if before := committed():
+        print(report.moved(before, results))
+
+
+if __name__ == "__main__":
+    main()
