@@ -10,6 +10,8 @@ import resource
 import shutil
 import socket
 import subprocess
+from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
 
 from runtime import APP, CONFIG, METRICS, RUN, limits
@@ -71,6 +73,7 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
     files = _raise_file_limit()
     ipv6 = "[::]" if _has_ipv6() else "127.0.0.1"
     proxies = settings.TRUSTED_PROXIES.split()
+    errors = APP / "errors" if (APP / "errors").is_dir() else CONFIG / "errors"
     rate = re.match(r"\d+", settings.RATE_LIMIT)
     return named | {
         "PORTS": " ".join(named[name] for name in ports(named)),
@@ -100,8 +103,15 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         "CACHE_ZONE": "responses" if settings.CACHE else "off",
         "CACHE_PATH": str(next(folder for folder in MEMORY if os.access(folder, os.W_OK)) / "nginx-cache"),
         "CACHE_SIZE": f"{min(32, max(1, limit.memory >> 23))}m",
-        "ERROR_PAGES": str(APP / "errors" if (APP / "errors").is_dir() else CONFIG / "errors"),
+        "ERROR_PAGES": str(errors),
+        "ERROR_STYLES": _style_hashes(errors / "error.html"),
     }
+
+
+def _style_hashes(page: Path) -> str:
+    """The style elements of a page as sources for its content policy (CSP Level 3, section 2.3.1)."""
+    styles = re.findall(r"<style>(.*?)</style>", page.read_text(), re.DOTALL) if page.exists() else []
+    return "".join(f" 'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'" for style in styles)
 
 
 def leave_root() -> list[str]:
@@ -151,7 +161,11 @@ def unknown_placeholders(named: dict[str, str]) -> list[str]:
 
 
 def unheeded(settings: Settings) -> list[str]:
-    """Settings that the app's own nginx.conf makes void, if it has one."""
+    """What the app's own error pages lack, and which settings its own nginx.conf makes void, if it has them."""
+    pages = [APP / "errors" / name for name in ("error.html", "error.json")]
+    missing = [f"there is no {page}, but other error pages" for page in pages if not page.exists()]
+    if missing and pages[0].parent.is_dir():
+        return missing
     if not (APP / "nginx.conf").exists():
         return []
     heeded = "\n".join(NGINX_PLACEHOLDER.findall(_front()))

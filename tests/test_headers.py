@@ -146,6 +146,10 @@ def test_the_apps_own_error_pages_replace_ours(start: Start, tmp_path: Path) -> 
     container = start(f"--volume={tmp_path}:/app:ro").wait()
     assert container.get("/static/.env").text == "<h1>Ours: 404</h1>"
     assert container.get("/static/.env", headers={"Accept": "application/json"}).json() == {"ours": 404}
+    (tmp_path / "errors/error.json").unlink()
+    refused = start(f"--volume={tmp_path}:/app:ro")
+    assert refused.exit_code() == 78
+    assert "there is no /app/errors/error.json" in refused.log
 
 
 SNIPPETS = {

@@ -99,22 +99,14 @@ P99 = 'histogram_quantile(0.99, sum by (le) (rate(wsgi_request_duration_seconds_
 def test_each_panel_has_something_to_show(
     panel: str, query: str, prometheus: Callable[[str], list], counted: Container
 ) -> None:
-    """Its query, as Grafana sends it, has an answer that is a number; without a cache its panel alone is empty."""
+    """Its query, as Grafana sends it, has an answer that is a number."""
     text = query.replace("$__rate_interval", "20s").replace("$instance", ".*")
 
     def shown() -> bool:
         ask(counted)
         return [row["value"][1] for row in prometheus(text) if row["value"][1] != "NaN"] != []
 
-    if panel == "Cache":
-        assert prometheus(text) == []
-        assert "wsgi_cache_requests_total" in text
-        assert (
-            "# TYPE wsgi_cache_requests_total counter"
-            in requests.get(f"http://{ip(counted)}:9090/metrics", timeout=DEADLINE).text
-        )
-    else:
-        until(shown, f"{text} has an answer")
+    until(shown, f"{text} has an answer")
 
 
 def test_the_alerts_are_raised_when_they_should_be_and_not_otherwise() -> None:
