@@ -101,8 +101,9 @@ class Container:
 
     @property
     def log(self) -> str:
-        """Everything it has written so far."""
-        return docker("logs", self.id)
+        """All lines that it has written so far; of a long one the engine may have a part."""
+        done = subprocess.run(["docker", "logs", self.id], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return done.stdout[: done.stdout.rfind("\n") + 1]
 
     @property
     def lines(self) -> list[dict[str, object]]:
