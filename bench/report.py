@@ -1,6 +1,6 @@
 """Results as tables, as a plot, and beside the last that were committed.
 
-`python -m bench.report` writes those of bench/results.json into both READMEs, and bench/plot.svg.
+`python -m bench.report` writes those of bench/results.json into bench/README.md, and bench/plot.svg.
 """
 
 import json
@@ -193,16 +193,6 @@ def tables(results: Results) -> str:
     ])  # fmt: skip
 
 
-def short_table(results: Results) -> str:
-    """What the repository's README has."""
-    rows = []
-    for name, cells in results["cells"].items():
-        if set(cells) == set(CASES) and "development" not in name:
-            times = {case: ratios(results, name, OURS, case) for case in ("hello", "static-1k", "upload", "page")}
-            rows.append([name, *(f"{median(values):.2f}" if values else "errors" for values in times.values())])
-    return markdown(["CPU time a request, by ours", "`/hello`", "static 1 KB", "64 KB of JSON", "page of 100 KB"], rows)
-
-
 def moved(before: Results, after: Results) -> str:
     """Which ratios to ours have moved, since the last results, by more than both spreads."""
     lines = []
@@ -249,6 +239,5 @@ def plot(results: Results) -> None:
 if __name__ == "__main__":
     results = json.loads((BENCH / "results.json").read_text())
     write_into(BENCH / "README.md", tables(results))
-    write_into(BENCH.parent / "README.md", short_table(results))
     plot(results)
     sys.stdout.write(bar_table(results) + "\n")
