@@ -28,7 +28,9 @@ def name() -> Iterator[str]:
 
 def make(*words: str) -> subprocess.CompletedProcess[str]:
     """Runs make as from a shell."""
-    return subprocess.run(["make", *words], cwd=REPO, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        ["make", "--no-print-directory", *words], cwd=REPO, capture_output=True, text=True, timeout=120
+    )
 
 
 def test_make_alone_lists_every_target_with_its_help() -> None:
