@@ -17,7 +17,10 @@ LINES = 10_000
 def test_ten_thousand_lines_with_faults_in_between_fit_the_schema_and_none_is_lost(
     start: Callable[..., Container],
 ) -> None:
-    """Each request that was answered is there, with what the app said meanwhile, up to the last one before the stop."""
+    """Each request that was answered is there, with what the app said meanwhile, up to the last one before the stop.
+
+    But for what C code writes in one piece of more than 4 KB: a pipe lets other lines in between (pipe(7), PIPE_BUF).
+    """
     container = start(TALKATIVE, "--env=WEB_CONCURRENCY=2", "--env=LOG_LEVEL=debug").wait()
     with load(container, path="/line") as clients:
         for fault in (
@@ -26,7 +29,6 @@ def test_ten_thousand_lines_with_faults_in_between_fit_the_schema_and_none_is_lo
             lambda: container.get("/segfault"),
             lambda: kill(container, "uWSGI master"),
             lambda: docker("kill", "--signal=HUP", container.id),
-            lambda: container.get("/long"),
         ):
             time.sleep(1)
             fault()
