@@ -14,17 +14,17 @@ RUN apt-get update \
 
 # Debian's libpython.so is built without the optimizations of its python3, so uWSGI takes in the archive, which has them
 # (but not what its _sha2 module needs: OpenSSL's stands in). Called python3 this binary is Python: a second copy would be 8 MB.
-COPY runtime/python3.c /tmp/python/
+COPY runtime/uwsgi.c /tmp/python/
 RUN python3 -m venv --without-pip /venv \
  && cp "/usr/lib/python${PYTHON}/config-${PYTHON}-"*"/libpython${PYTHON}.a" /tmp/python/ \
  && ar d "/tmp/python/libpython${PYTHON}.a" sha2module.o \
- && gcc -O2 "-I/usr/include/python${PYTHON}" -c /tmp/python/python3.c -o /tmp/python/python3.o
+ && gcc -O2 "-I/usr/include/python${PYTHON}" -c /tmp/python/uwsgi.c -o /tmp/python/uwsgi.o
 
 # A proxy that inspects TLS needs its certificate here: docker build --secret id=ca,src=BUNDLE
 COPY runtime/requirements.* /tmp/runtime/
 RUN --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
- && export LDFLAGS="-no-pie /tmp/python/python3.o -L/tmp/python -Wl,--whole-archive,-lpython${PYTHON},--no-whole-archive -lexpat -lz -lm" \
+ && export LDFLAGS="-no-pie -Wl,--wrap=end_me /tmp/python/uwsgi.o -L/tmp/python -Wl,--whole-archive,-lpython${PYTHON},--no-whole-archive -lexpat -lz -lm" \
  && $PIP install --require-hashes -r /tmp/runtime/requirements.lock \
  && mv /venv/bin/uwsgi /usr/local/bin/python3 \
  && strip /usr/local/bin/python3 \

@@ -129,8 +129,9 @@ def set_up() -> None:
     logging.root.setLevel(os.environ["LOG_LEVEL"].upper())
     logging.basicConfig = _basic_config
     logging.captureWarnings(True)
-    sys.stdout = logs.text_stream(STDOUT, _print("info"))
-    sys.stderr = logs.text_stream(2, _print("warning"))
+    # The interpreter's end puts the dunder ones back: where the master was killed, while other threads still serve.
+    sys.stdout = sys.__stdout__ = logs.text_stream(STDOUT, _print("info"))  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = logs.text_stream(2, _print("warning"))  # type: ignore[misc]
     sys.excepthook = _report
     threading.excepthook = lambda args: _report(
         args.exc_type, args.exc_value, args.exc_traceback, f" in {args.thread.name}" if args.thread else ""

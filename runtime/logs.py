@@ -182,10 +182,14 @@ class Pipe:
         _put(b"".join([self._convert(each) for each in lines if each]))
         return len(chunk)
 
-    def finish(self) -> None:
-        """Logs what is left when a program has ended, whole lines or not."""
+    def drain(self) -> None:
+        """Logs the lines that are complete by now."""
         while self._read():
             pass
+
+    def finish(self) -> None:
+        """Logs what is left when a program has ended, whole lines or not."""
+        self.drain()
         if self._rest:
             _put(self._convert(self._rest))
             self._rest = b""

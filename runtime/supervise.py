@@ -400,7 +400,8 @@ class Container(Supervisor):  # type: ignore[misc]
 
     def _log_what_is_left(self, name: str) -> None:
         for pipe in self._outputs[name]:
-            pipe.finish()
+            # Where a check of new code has ended, uWSGI may be in the midst of a line.
+            (pipe.drain if name == "check" else pipe.finish)()
 
 
 class Wakeup:

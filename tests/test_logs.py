@@ -117,10 +117,11 @@ def test_an_exception_is_one_line_with_its_traceback(talkative: Container) -> No
 
 def test_print_warnings_and_wsgi_errors_are_lines_of_the_app(talkative: Container) -> None:
     """With the request's id, too."""
-    found = said(talkative, "/print", 10)
+    found = said(talkative, "/print", 11)
     for message, level in (
         ("printed in pieces", "info"),
         ("printed on stderr", "warning"),
+        ("printed past it", "info"),
         ("no end", "info"),
         ("bytes \ufffd", "info"),
         ("printed on wsgi.errors", "warning"),

@@ -38,12 +38,12 @@ def kill(container: Container, name: str) -> int:
 
 @pytest.mark.parametrize("keep_alive", [True, False], ids=["kept connections", "new connections"])
 @pytest.mark.parametrize(
-    ("name", "in_flight"), [("uWSGI worker", 8), ("uWSGI master", 16), ("nginx worker", 16), ("nginx master", 0)]
+    ("name", "in_flight"), [("uWSGI worker", 8), ("uWSGI master", 0), ("nginx worker", 16), ("nginx master", 0)]
 )
 def test_a_killed_process_is_replaced_within_2_seconds_and_loses_its_own_requests_at_most(
     start: Start, name: str, in_flight: int, keep_alive: bool
 ) -> None:
-    """Those in flight inside it, and uWSGI's workers go with their master; what waits in a queue is answered."""
+    """Those in flight inside it: masters have none, and what they leave finishes its own."""
     container = start(FAULTY, "--env=WEB_CONCURRENCY=2", "--env=THREADS=8").wait()
     before = {each: len(processes(container, each)) for each in NAMES}
     with load(container, keep_alive=keep_alive) as clients:
@@ -54,6 +54,19 @@ def test_a_killed_process_is_replaced_within_2_seconds_and_loses_its_own_request
     assert clients.silence < 2
     assert {each: len(processes(container, each)) for each in NAMES} == before
     assert killed not in processes(container, name)
+
+
+def test_what_a_dead_master_of_uwsgi_leaves_finishes_its_requests_and_goes(start: Start) -> None:
+    """While new workers answer already."""
+    container = start(FAULTY, "--env=WEB_CONCURRENCY=2").wait()
+    before = processes(container, "uWSGI worker")
+    with load(container, path="/sleep?s=0.5") as clients:
+        time.sleep(0.7)
+        kill(container, "uWSGI master")
+        time.sleep(2)
+    assert clients.lost == []
+    assert clients.answered > 48
+    assert not set(before) & set(processes(container, "uWSGI worker"))
 
 
 @pytest.mark.parametrize("name", ["uWSGI master", "nginx master"])

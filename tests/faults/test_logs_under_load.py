@@ -12,11 +12,9 @@ from test_deaths import kill
 
 TALKATIVE = f"--volume={REPO}/tests/apps/talkative:/app:ro"
 LINES = 10_000
-KILLS = 4
-"""Of programs that may be writing; each may cost a line."""
 
 
-def test_ten_thousand_lines_with_faults_in_between_fit_the_schema_and_hardly_one_is_lost(
+def test_ten_thousand_lines_with_faults_in_between_fit_the_schema_and_none_is_lost(
     start: Callable[..., Container],
 ) -> None:
     """Each request that was answered is there, with what the app said meanwhile, up to the last one before the stop.
@@ -48,6 +46,4 @@ def test_ten_thousand_lines_with_faults_in_between_fit_the_schema_and_hardly_one
         request_id for request_id in answered if any(line.get("path") == "/line" for line in said[request_id])
     ]
     assert len(of_clients) >= clients.answered
-    # Of some 75,000 lines, one of the app's has been seen to be missing, in about every second run: not understood yet.
-    complete = Counter(len(said[request_id]) for request_id in of_clients)[3]
-    assert complete >= len(of_clients) - KILLS
+    assert Counter(len(said[request_id]) for request_id in of_clients) == {3: len(of_clients)}

@@ -56,6 +56,7 @@ def print_it():
     """In pieces, on both streams and on WSGI's own."""
     print("printed", said("in"), "pieces")
     print("printed on stderr", file=sys.stderr)
+    print("printed past it", file=sys.__stdout__)
     print("no end", end="", flush=True)
     sys.stdout.buffer.write(b"bytes \xff\n")
     request.environ["wsgi.errors"].write("printed on wsgi.errors\n")
