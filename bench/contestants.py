@@ -14,6 +14,8 @@ class Case:
     """Whether it is a POST of upload.json."""
     seconds: int = 1
     """How long a round takes."""
+    files: int = 0
+    """Of how many files, whose names are the path and a number from 1, one is asked for at random; 0: of none."""
 
 
 CASES = {

@@ -5,72 +5,79 @@ Figures as bench/run.py takes them, of this template alone, into bench/growth.js
 
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from bench import report, run
 from bench.contestants import CASES, CONTESTANTS, OURS
 
-ROUNDS = 3
+ROUNDS = 5
 PROCESSES = [1, 2, 4, 8]
-CONNECTIONS = [1, 10, 100, 1000, 4000]
+CONNECTIONS = [1, 10, 100, 1000, 10_000]
 BODIES = [1, 16, 256, 4096]
 """KB."""
+FILES = [10, 100, 1000, 10_000, 100_000]
+
+HELLO = CASES["hello"]
 
 
-def measure(images: dict[str, str], options: tuple[str, ...], cases: dict[int, Any]) -> dict[int, dict[str, Any]]:
-    """Each case of one container, in rounds."""
+@contextmanager
+def server(images: dict[str, str], *options: str) -> Iterator[run.Server]:
+    """The template at its defaults, but for options of docker run."""
     server = run.Server(OURS, replace(CONTESTANTS[OURS], options=options), images)
     try:
-        rounds = [{value: server.load(case) for value, case in cases.items()} for _ in range(ROUNDS)]
+        yield server
     finally:
         server.remove()
+
+
+def measure(servers: dict[int, run.Server], cases: dict[int, Any]) -> dict[int, dict[str, Any]]:
+    """Each value's case by its server, in turns, in rounds."""
+    for value, case in cases.items():
+        servers[value].load(case)  # what is read for the first time
+    rounds = [{value: servers[value].load(case) for value, case in cases.items()} for _ in range(ROUNDS)]
     return {value: {figure: [each[value][figure] for each in rounds] for figure in rounds[0][value]} for value in cases}
 
 
-def table(what: str, rows: dict[Any, dict[str, Any]]) -> str:
-    """One curve."""
-    return report.markdown(
-        [what, "CPU us (from to)", "requests/s", "p99 ms", "MB"],
-        [
-            [str(value), "errors", "", "", ""]
-            if any(cell["errors"])
-            else [
-                str(value),
-                report.spread(cell["cpu_us"], ".0f"),
-                f"{median(cell['requests_per_second']):.0f}",
-                f"{median(cell['p99_ms']):.1f}",
-                f"{max(cell['memory_mb']):.0f}",
-            ]
-            for value, cell in rows.items()
-        ],
-    )
+def write_files(folder: Path) -> None:
+    """What the static cases ask for: bodies of each size, and many files of 1 KB."""
+    for size in BODIES:
+        (folder / f"{size}k.bin").write_bytes(bytes(size << 10))
+    for number in range(1, max(FILES) + 1):
+        (folder / str(number)).write_bytes(b"0123456789abcdef" * 64)
 
 
 def main() -> None:
     """Measures, writes and prints."""
-    hello = CASES["hello"]
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         run.lay_out(tree)
-        for size in BODIES:
-            (tree / f"ours/src/src/static/{size}k.bin").write_bytes(bytes(size << 10))
         images = {"ours": run.build(tree / "ours"), "client": run.build(tree / "others", "--target=client")}
-    curves = {
-        "processes": {
-            number: measure(images, (f"--env=WEB_CONCURRENCY={number}",), {number: hello})[number]
-            for number in PROCESSES
-        },
-        "connections": measure(images, (), {number: replace(hello, connections=number) for number in CONNECTIONS}),
-        "KB of a static file": measure(
-            images, (), {size: replace(hello, path=f"/static/{size}k.bin") for size in BODIES}
-        ),
-    }
-    results = {"machine": run.machine(), "rounds": ROUNDS, "curves": curves}
-    (run.BENCH / "growth.json").write_text(json.dumps(report.rounded(results), indent=1) + "\n")
-    print("\n\n".join(table(what, rows) for what, rows in curves.items()))
+        files = tree / "files"
+        files.mkdir()
+        tree.chmod(0o755)  # the container's user reads it
+        write_files(files)
+        curves = {}
+        run.say("processes")
+        found: dict[int, dict[str, Any]] = {}
+        for number in PROCESSES:  # one after the other, as idle ones would have the memory
+            with server(images, f"--env=WEB_CONCURRENCY={number}") as each:
+                found |= measure({number: each}, {number: HELLO})
+        curves["processes"] = found
+        with server(images, f"--volume={files}:/app/static/grown:ro") as one:
+            for what, cases in (
+                ("connections", {number: replace(HELLO, connections=number) for number in CONNECTIONS}),
+                ("KB of a static file", {size: replace(HELLO, path=f"/static/grown/{size}k.bin") for size in BODIES}),
+                ("static files", {count: replace(HELLO, path="/static/grown/", files=count) for count in FILES}),
+            ):
+                run.say(what)
+                curves[what] = measure(dict.fromkeys(cases, one), cases)
+    results = report.rounded({"machine": run.machine(), "rounds": ROUNDS, "curves": curves})
+    report.GROWTH.write_text(json.dumps(results, indent=1) + "\n")
+    print(report.growth_tables(json.loads(report.GROWTH.read_text())))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Results as tables, as a plot, and beside the last that were committed.
 
-`python -m bench.report` writes those of bench/results.json into bench/README.md, and bench/plot.svg.
+`python -m bench.report` writes those of bench/results.json and bench/growth.json into bench/README.md, and the plots.
 """
 
 import json
@@ -16,6 +16,7 @@ from typing import Any
 from bench.contestants import CASES, CONTESTANTS, FLASK, OURS, RETURN_200, SENDFILE
 
 BENCH = Path(__file__).parent
+GROWTH = BENCH / "growth.json"
 PERCENTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
 TIANGOLO, GTHREAD, GRANIAN = "Nginx + uWSGI, tiangolo's", "Nginx + gunicorn gthread", "Nginx + granian"
 
@@ -193,6 +194,27 @@ def tables(results: Results) -> str:
     ])  # fmt: skip
 
 
+def growth_tables(results: Results) -> str:
+    """A table for each curve of bench/growth.py."""
+    tables = []
+    for what, cells in results["curves"].items():
+        rows = []
+        for value, cell in cells.items():
+            if any(cell["errors"]):
+                asked = sum(each * CASES["hello"].seconds for each in cell["requests_per_second"])
+                rows.append([value, f"{sum(cell['errors']):.0f} errors, {asked:.0f} requests", *[""] * 3])
+            else:
+                rows.append([
+                    value,
+                    spread(cell["cpu_us"], ".0f"),
+                    f"{median(cell['requests_per_second']):.0f}",
+                    f"{median(cell['p99_ms']):.1f}",
+                    f"{max(cell['memory_mb']):.0f}",
+                ])  # fmt: skip
+        tables.append(markdown([what, "CPU us (from to)", "requests/s", "p99 ms", "peak MB"], rows))
+    return "\n\n".join(tables)
+
+
 def moved(before: Results, after: Results) -> str:
     """Which ratios to ours have moved, since the last results, by more than both spreads."""
     lines = []
@@ -209,35 +231,40 @@ def moved(before: Results, after: Results) -> str:
 # --- Into the files ---
 
 
-def write_into(path: Path, text: str) -> None:
-    """Replaces what is between the marks <!-- bench --> and <!-- end -->."""
+def write_into(path: Path, mark: str, text: str) -> None:
+    """Replaces what is between the marks <!-- MARK --> and <!-- end -->."""
     old = path.read_text()
     path.write_text(
-        re.sub(r"(<!-- bench -->\n).*?(?=<!-- end -->)", lambda mark: f"{mark[1]}\n{text}\n\n", old, flags=re.S)
+        re.sub(rf"(<!-- {mark} -->\n).*?(?=<!-- end -->)", lambda start: f"{start[1]}\n{text}\n\n", old, flags=re.S)
     )
 
 
-def plot(results: Results) -> None:
-    """Writes bench/plot.svg, in a container that has matplotlib."""
+def draw(image: str, kind: str, data: dict[str, Any], path: Path) -> None:
+    """Writes a plot, drawn in a container that has matplotlib."""
+    words = ["docker", "run", "--rm", "--interactive", image, kind]
+    path.write_text(subprocess.run(words, input=json.dumps(data), text=True, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def main() -> None:
+    """Writes all of it anew."""
+    results, growth = (json.loads(path.read_text()) for path in (BENCH / "results.json", GROWTH))
+    write_into(BENCH / "README.md", "bench", tables(results))
+    write_into(BENCH / "README.md", "growth", growth_tables(growth))
     with tempfile.TemporaryDirectory() as tree:
         for name in ("Dockerfile", "plot.py"):
             (Path(tree) / name).write_text((BENCH / name).read_text())
         words = [BENCH.parent / "tools/build", "--quiet", "--target=plot", tree]
         image = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
     names = [name for name, cells in results["cells"].items() if set(cells) == set(CASES)]
-    data = {case: {name: figures(results, name, case) for name in names} for case in CASES}
-    drawn = subprocess.run(
-        ["docker", "run", "--rm", "--interactive", image],
-        input=json.dumps(data),
-        text=True,
-        check=True,
-        stdout=subprocess.PIPE,
+    draw(
+        image,
+        "bars",
+        {case: {name: figures(results, name, case) for name in names} for case in CASES},
+        BENCH / "plot.svg",
     )
-    (BENCH / "plot.svg").write_text(drawn.stdout)
+    draw(image, "curves", growth["curves"], BENCH / "growth.svg")
+    sys.stdout.write(bar_table(results) + "\n")
 
 
 if __name__ == "__main__":
-    results = json.loads((BENCH / "results.json").read_text())
-    write_into(BENCH / "README.md", tables(results))
-    plot(results)
-    sys.stdout.write(bar_table(results) + "\n")
+    main()

@@ -166,7 +166,9 @@ class Server:
     def load(self, case: Case) -> dict[str, float]:
         """Lets clients ask as fast as they get answers; what wrk and the kernel say of it."""
         words = ["wrk", "-t1", f"-c{case.connections}", f"-d{case.seconds}s", "--timeout=30s", "-s/bench/wrk.lua"]
-        words += [f"http://127.0.0.1:80{case.path}", *(["--", "/bench/upload.json"] if case.upload else [])]
+        words += [f"http://127.0.0.1:80{case.path}"]
+        if case.upload or case.files:
+            words += ["--", *(["/bench/upload.json"] if case.upload else ["--files", str(case.files)])]
         before = self.cpu_seconds()
         said = docker("exec", self.client, *words)
         cpu = self.cpu_seconds() - before

@@ -1,7 +1,9 @@
--- Sends the body that a case has, and prints what was measured as JSON.
+-- Sends the body that a case has, or asks for one of its files at random, and prints what was measured as JSON.
 
 function init(args)
-    if args[1] then
+    if args[1] == "--files" then
+        request = function() return wrk.format(nil, wrk.path .. math.random(tonumber(args[2]))) end
+    elseif args[1] then
         wrk.method = "POST"
         wrk.headers["Content-Type"] = "application/json"
         wrk.body = io.open(args[1]):read("*a")

@@ -108,7 +108,11 @@ class Admin:
         }
 
     def _worker(self, worker: dict[str, Any]) -> dict[str, Any]:
-        requests = [{"path": path, "seconds": round(taken, 1)} for path, taken in self._deadline.running(worker["pid"])]
+        endpoints = _endpoints(worker["id"])
+        requests = [
+            {"path": path, "endpoint": endpoints.get(request_id, ""), "seconds": round(taken, 1)}
+            for path, request_id, taken in self._deadline.running(worker["pid"])
+        ]
         return {
             "id": worker["id"],
             "pid": worker["pid"],
@@ -137,6 +141,14 @@ class Admin:
         if failed > answered * ERRORS:
             problems.append(f"{failed} of the last minute's {answered} requests failed")
         return problems
+
+
+def _endpoints(worker: int) -> dict[str, str]:
+    """Flask's endpoint by the request's id, of the requests that a worker has begun last (runtime/instrument.py)."""
+    with contextlib.suppress(OSError):
+        text = (RUN / f"endpoints-{worker}").read_text(errors="replace")
+        return dict(line.strip("\0 ").split(" ", 1) for line in text.splitlines() if " " in line.strip("\0 "))
+    return {}
 
 
 def _rfc3339(seconds: float) -> str:

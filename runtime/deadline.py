@@ -55,11 +55,11 @@ class Deadline:
                 _signal(pid, signal.SIGKILL)
         return done
 
-    def running(self, pid: int) -> list[tuple[str, float]]:
-        """The path of each request that a worker had at the last look, and for how many seconds by now."""
+    def running(self, pid: int) -> list[tuple[str, str, float]]:
+        """Each request that a worker had at the last look: path, id, and for how many seconds by now."""
         now = time.monotonic()
-        requests = [(path, now - self._since[key]) for key, (path, _) in self._running.items() if key[0] == pid]
-        return sorted(requests, key=lambda request: -request[1])
+        requests = [(*what, now - self._since[key]) for key, what in self._running.items() if key[0] == pid]
+        return sorted(requests, key=lambda request: -request[2])
 
 
 def _requests(worker: dict[str, Any]) -> dict[tuple[int, int], tuple[str, str]]:

@@ -33,15 +33,28 @@ class AfterImport:
         return spec
 
 
+WIDTH = 256
+"""Bytes of a line in the worker's file of endpoints, which has one for each of its threads, or greenlets."""
+
+
 def name_endpoints(module: Any) -> None:
     """Has Flask tell nginx, in a header, which endpoint answered, and which exception it met; nginx takes it out.
 
-    The WSGI callable is wrapped, as a signal for each request would cost ten times as much.
+    The WSGI callable is wrapped, as a signal for each request would cost ten times as much. For the status page a file
+    has the endpoint, and the request's id, where a request has begun.
     """
     from flask.globals import request as current
     from flask.signals import got_request_exception
 
-    answer = module.Flask.wsgi_app
+    begun = os.open(f"/run/endpoints-{uwsgi.worker_id()}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.posix_fallocate(begun, 0, uwsgi.cores * WIDTH)  # no request shall fail for a full disk
+    answer, preprocess = module.Flask.wsgi_app, module.Flask.preprocess_request
+
+    def preprocess_request(app: Any, *context: Any) -> Any:
+        environ = current.environ
+        line = f"{environ.get('HTTP_X_REQUEST_ID')} {current.endpoint or ''}".encode()[: WIDTH - 1]
+        os.pwrite(begun, line.ljust(WIDTH - 1) + b"\n", environ.get("uwsgi.core", 0) * WIDTH)
+        return preprocess(app, *context)
 
     def wsgi_app(app: Any, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
@@ -57,7 +70,7 @@ def name_endpoints(module: Any) -> None:
     def failed(_: Any, exception: BaseException, **__: Any) -> None:
         current.environ["wsgi.exception"] = type(exception).__name__
 
-    module.Flask.wsgi_app = wsgi_app
+    module.Flask.wsgi_app, module.Flask.preprocess_request = wsgi_app, preprocess_request
     got_request_exception.connect(failed, weak=False)
 
 

@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
+from runtime.dispatcher import Dispatcher
+
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
 LONGEST = 1 << 20
@@ -139,14 +141,12 @@ def text_stream(fd: int, say: Callable[[str], None]) -> io.TextIOWrapper:
     return io.TextIOWrapper(lines, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
-class Pipe:
+class Pipe(Dispatcher):
     """A pipe that programs print to, and process 1 reads.
 
     It outlives them: what a program has written is read after its death, and what it has left running can go on
-    writing. The methods are those of supervisor's dispatchers.
+    writing.
     """
-
-    closed = False
 
     def __init__(self, convert: Callable[[bytes], bytes]) -> None:
         """`convert` makes a line of the log from one of theirs."""
@@ -156,14 +156,6 @@ class Pipe:
             fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, CAPACITY)
         self._convert = convert
         self._rest = b""
-
-    def readable(self) -> bool:
-        """It is always read from."""
-        return True
-
-    def writable(self) -> bool:
-        """It is never written to."""
-        return False
 
     def handle_read_event(self) -> None:
         """Logs the lines that are complete."""
@@ -193,10 +185,6 @@ class Pipe:
         if self._rest:
             _put(self._convert(self._rest))
             self._rest = b""
-
-    def handle_error(self) -> None:
-        """Nothing but a bug gets here."""
-        raise
 
 
 def access(said: bytes) -> bytes:

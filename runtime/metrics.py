@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime import RUN, logs
+from runtime.dispatcher import Dispatcher
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 """Others are counted as one: clients can invent them."""
@@ -163,10 +164,8 @@ class Metrics:
         return {name: max(0, self.starts[name] - 1) for name in ("nginx", "uwsgi")}
 
 
-class Lines:
-    """The pipe that nginx writes its lines to; the methods are those of supervisor's dispatchers."""
-
-    closed = False
+class Lines(Dispatcher):
+    """The pipe that nginx writes its lines to."""
 
     def __init__(self, metrics: Metrics) -> None:
         path = RUN / "metrics.fifo"
@@ -176,14 +175,6 @@ class Lines:
         self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
         self._metrics = metrics
         self._rest = b""
-
-    def readable(self) -> bool:
-        """It is always read from."""
-        return True
-
-    def writable(self) -> bool:
-        """It is never written to."""
-        return False
 
     def handle_read_event(self) -> None:
         """Counts what has come."""

@@ -109,7 +109,7 @@ def _workers(status: dict[str, Any]) -> str:
         more = f" and {len(worker['running']) - 1} more" if len(worker["running"]) > 1 else ""
         squares.append(f"""
 <li class="{state}"><span>Worker {worker["id"]}</span><strong>{said}</strong>
-{f"<code>{escape(longest['path'][:80])}</code>{more}" if longest else ""}
+{f"<b>{escape(longest['endpoint'])}</b><code>{escape(longest['path'][:80])}</code>{more}" if longest else ""}
 <small>{worker["memory"] / 1e6:.0f} MB, {worker["requests"]:,} requests</small></li>""")
     return f'<h2>Workers</h2><ul class="workers">{"".join(squares)}</ul>'
 

@@ -24,6 +24,7 @@ from supervisor.supervisord import Supervisor
 from runtime import APP, CONFIG, RUN, logs, sockets
 from runtime.admin import Admin
 from runtime.deadline import Deadline, read_stats
+from runtime.dispatcher import Dispatcher
 from runtime.metrics import Lines, Metrics
 
 NO_APP = 22
@@ -404,33 +405,19 @@ class Container(Supervisor):  # type: ignore[misc]
             (pipe.drain if name == "check" else pipe.finish)()
 
 
-class Wakeup:
+class Wakeup(Dispatcher):
     """A pipe that Python writes to at each signal, so that a poll ends at once (signal.set_wakeup_fd).
 
-    Since PEP 475 a signal alone doesn't end it. The methods are those of supervisor's dispatchers.
+    Since PEP 475 a signal alone doesn't end it.
     """
-
-    closed = False
 
     def __init__(self) -> None:
         self.fd, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
 
-    def readable(self) -> bool:
-        """It is always read from."""
-        return True
-
-    def writable(self) -> bool:
-        """It is never written to."""
-        return False
-
     def handle_read_event(self) -> None:
         """Empties the pipe; what the signals meant is known elsewhere."""
         os.read(self.fd, 4096)
-
-    def handle_error(self) -> None:
-        """Nothing but a bug gets here."""
-        raise
 
 
 def _signal_group(group: int, number: int) -> None:

@@ -20,6 +20,14 @@ def shown(start: Callable[..., Container]) -> Container:
     return container
 
 
+def listened_to(page: Page) -> Page:
+    """The same page, that keeps what the browser complains about."""
+    page.complaints = []
+    page.on("console", lambda message: page.complaints.append(message.text))
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    return page
+
+
 @pytest.fixture(
     params=[
         (390, "light", True),
@@ -36,10 +44,7 @@ def page(browser: Browser, shown: Container, request: pytest.FixtureRequest) -> 
     context = browser.new_context(
         viewport={"width": width, "height": 800}, color_scheme=scheme, java_script_enabled=script
     )
-    page = context.new_page()
-    page.complaints = []
-    page.on("console", lambda message: page.complaints.append(message.text))
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page = listened_to(context.new_page())
     page.goto(f"http://{ip(shown)}:9090/")
     yield page
     context.close()
@@ -64,10 +69,7 @@ def test_it_says_that_all_is_well_and_fits_its_screen(page: Page) -> None:
 @pytest.fixture
 def live(browser: Browser, shown: Container) -> Iterator[Page]:
     """The page on a desktop, with what the browser complained about."""
-    page = browser.new_page()
-    page.complaints = []
-    page.on("console", lambda message: page.complaints.append(message.text))
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page = listened_to(browser.new_page())
     page.goto(f"http://{ip(shown)}:9090/status")
     yield page
     page.close()
@@ -97,6 +99,7 @@ def test_a_worker_that_hangs_shows_with_what_and_for_how_long(live: Page, shown:
     shown.exec("sh", "-c", f'python3 -c "{ASK.format("/sleep/60.0?<b>")}" > /dev/null 2>&1 &')
     expect(live.locator(".workers li.busy, .workers li.late").first).to_contain_text("/sleep/60.0", timeout=PATIENCE)
     expect(live.locator(".workers li.late").first).to_contain_text("busy", timeout=PATIENCE)
+    expect(live.locator(".workers li.late b")).to_have_text("sleep")
     expect(live.locator("#errors")).to_contain_text("GET /sleep/60.0?<b>", timeout=PATIENCE)
     assert live.locator("#errors b").count() == 0
     assert live.complaints == []

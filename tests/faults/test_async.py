@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import Container, build, docker, until
 from load import load
+from test_admin import samples, status, until_counted
 from test_deaths import NAMES, kill, processes
 
 Start = Callable[..., Container]
@@ -89,6 +90,19 @@ def test_a_request_over_its_time_gets_a_504_and_touches_no_other(start: Start, g
     assert beside == [200]
     until(lambda: processes(container, "uWSGI worker") not in ([hanging], []), "the worker is replaced")
     assert container.get("/quick").status_code == 200
+
+
+def test_metrics_count_greenlets_as_they_count_threads(start: Start, context: Context) -> None:
+    """In flight, with their endpoints on the status page; and each request once."""
+    image = build(context("metrics", **{"requirements.txt": "flask\ngevent==26.*\nprometheus-client\n"}))
+    container = start(*ON, image=image).wait()
+    with load(container, clients=50, path="/sleep/2.0") as clients:
+        until(lambda: samples(container)["wsgi_requests_in_flight",] == 50, "all are in flight")
+        running = [request for worker in status(container)["workers"] for request in worker["running"]]
+        assert {(request["path"], request["endpoint"]) for request in running} == {("/sleep/2.0", "sleep")}
+    assert clients.lost == []
+    timed = ("wsgi_request_duration_seconds_count", "endpoint=sleep")
+    assert until_counted(container, timed, clients.answered)[timed] == clients.answered
 
 
 def test_async_without_gevent_ends_the_container_with_78(start: Start) -> None:
