@@ -1,6 +1,6 @@
 """Who is measured, each as its own documentation has it for production, and with what."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -121,3 +121,8 @@ CONTESTANTS = {
     ),
     FLASK: Contestant("the same Python calls the app, no server", "sleep infinity", "ours", cases=("hello",)),
 }
+
+
+def ours(*options: str) -> Contestant:
+    """The template with options of docker run."""
+    return replace(CONTESTANTS[OURS], options=options)

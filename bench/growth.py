@@ -5,14 +5,12 @@ Figures as bench/run.py takes them, of this template alone, into bench/growth.js
 
 import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench import report, run
-from bench.contestants import CASES, CONTESTANTS, OURS
+from bench.contestants import CASES, OURS, ours
 
 ROUNDS = 5
 PROCESSES = [1, 2, 4, 8]
@@ -22,16 +20,6 @@ BODIES = [1, 16, 256, 4096]
 FILES = [10, 100, 1000, 10_000, 100_000]
 
 HELLO = CASES["hello"]
-
-
-@contextmanager
-def server(images: dict[str, str], *options: str) -> Iterator[run.Server]:
-    """The template at its defaults, but for options of docker run."""
-    server = run.Server(OURS, replace(CONTESTANTS[OURS], options=options), images)
-    try:
-        yield server
-    finally:
-        server.remove()
 
 
 def measure(servers: dict[int, run.Server], cases: dict[int, Any]) -> dict[int, dict[str, Any]]:
@@ -54,8 +42,7 @@ def main() -> None:
     """Measures, writes and prints."""
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
-        run.lay_out(tree)
-        images = {"ours": run.build(tree / "ours"), "client": run.build(tree / "others", "--target=client")}
+        images = run.images(tree)
         files = tree / "files"
         files.mkdir()
         tree.chmod(0o755)  # the container's user reads it
@@ -64,10 +51,10 @@ def main() -> None:
         run.say("processes")
         found: dict[int, dict[str, Any]] = {}
         for number in PROCESSES:  # one after the other, as idle ones would have the memory
-            with server(images, f"--env=WEB_CONCURRENCY={number}") as each:
+            with run.serving({OURS: ours(f"--env=WEB_CONCURRENCY={number}")}, images) as (each,):
                 found |= measure({number: each}, {number: HELLO})
         curves["processes"] = found
-        with server(images, f"--volume={files}:/app/static/grown:ro") as one:
+        with run.serving({OURS: ours(f"--volume={files}:/app/static/grown:ro")}, images) as (one,):
             for what, cases in (
                 ("connections", {number: replace(HELLO, connections=number) for number in CONNECTIONS}),
                 ("KB of a static file", {size: replace(HELLO, path=f"/static/grown/{size}k.bin") for size in BODIES}),

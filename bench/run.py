@@ -80,6 +80,17 @@ def build(tree: Path, *options: str) -> str:
     return done.stdout.strip()
 
 
+def images(tree: Path) -> dict[str, str]:
+    """Lays out and builds all of them; returns their ids by name."""
+    say("building the images")
+    lay_out(tree)
+    return {
+        "ours": build(tree / "ours"),
+        "contestants": build(tree / "others", "--target=contestants"),
+        "client": build(tree / "others", "--target=client"),
+    }
+
+
 def cgroup(pid: int, controller: str) -> Path:
     """The folder of a process's cgroup, in either version."""
     for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
@@ -212,13 +223,13 @@ class Server:
 
 
 @contextmanager
-def serving(names: list[str], images: dict[str, str]) -> Iterator[list[Server]]:
+def serving(contestants: dict[str, Contestant], images: dict[str, str]) -> Iterator[list[Server]]:
     """Starts contestants, one after the other, and removes them in the end."""
     servers: list[Server] = []
     try:
-        for name in names:
+        for name, contestant in contestants.items():
             say(f"starting {name}")
-            servers.append(Server(name, CONTESTANTS[name], images))
+            servers.append(Server(name, contestant, images))
         yield servers
     finally:
         for server in servers:
@@ -332,19 +343,15 @@ def main() -> None:
 
     whole = [name for name in names if CONTESTANTS[name].cases == tuple(CASES)]
 
-    say("building the images")
     with tempfile.TemporaryDirectory() as folder:
-        tree = Path(folder)
-        lay_out(tree)
-        images = {"ours": build(tree / "ours"), "contestants": build(tree / "others", "--target=contestants")}
-        images["client"] = build(tree / "others", "--target=client")
-    answers = right_answers(images["ours"])
-    with serving(names, images) as servers:
+        built = images(Path(folder))
+    answers = right_answers(built["ours"])
+    with serving({name: CONTESTANTS[name] for name in names}, built) as servers:
         cells = take_turns(servers, cases, wanted.rounds, answers)
         say("at half of the peak")
         rates = at_half_of_peak([server for server in servers if server.name in whole], cells, wanted.rounds)
     say("starts")
-    begun = starts(whole, images, wanted.starts)
+    begun = starts(whole, built, wanted.starts)
     results = {
         "when": datetime.now(UTC).isoformat(timespec="minutes"),
         "machine": machine(),
