@@ -1,6 +1,6 @@
 """What a change is worth: the template as it is, and with options of docker run, in turns; ratios pair by pair.
 
-    python -m bench.pairs hello 10 "no metrics=--env=ADMIN_PORT=0" "mine=--volume=$PWD/my.conf:/opt/wsgi/nginx.conf"
+`python -m bench.pairs hello 10 "no metrics=--env=ADMIN_PORT=0"`: a case, how many rounds, and NAME=OPTIONS for each.
 """
 
 import shlex
