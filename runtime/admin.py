@@ -24,6 +24,9 @@ SOCKET = RUN / "admin.sock"
 MINUTE = 60 // PERIOD
 """Points of the charts in a minute."""
 
+WIDTH = 256
+"""Bytes of a place in a worker's file of endpoints (runtime/instrument.py)."""
+
 ERRORS = 0.05
 """A larger part of the last minute's requests with a status of 500 or more is a problem."""
 
@@ -144,10 +147,11 @@ class Admin:
 
 
 def _endpoints(worker: int) -> dict[str, str]:
-    """Flask's endpoint by the request's id, of the requests that a worker has begun last (runtime/instrument.py)."""
+    """Flask's endpoint by the request's id, of what each of a worker's threads has begun last."""
     with contextlib.suppress(OSError):
-        text = (RUN / f"endpoints-{worker}").read_text(errors="replace")
-        return dict(line.strip("\0 ").split(" ", 1) for line in text.splitlines() if " " in line.strip("\0 "))
+        places = (RUN / f"endpoints-{worker}").read_bytes()
+        lines = (places[start : start + WIDTH].partition(b"\n")[0] for start in range(0, len(places), WIDTH))
+        return dict(line.decode(errors="replace").partition(" ")[::2] for line in lines)
     return {}
 
 

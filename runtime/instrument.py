@@ -34,26 +34,37 @@ class AfterImport:
 
 
 WIDTH = 256
-"""Bytes of a line in the worker's file of endpoints, which has one for each of its threads, or greenlets."""
+"""Bytes of a place in the worker's file of endpoints, which has one for each of its threads, or greenlets."""
+
+
+def endpoints_file() -> Any:
+    """The file, to write to as to memory: it must cost next to nothing. The app may have an mmap.py of its own."""
+    file = os.open(f"/run/endpoints-{uwsgi.worker_id()}", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.posix_fallocate(file, 0, uwsgi.cores * WIDTH)
+    spec: Any = PathFinder.find_spec("mmap", [folder for folder in sys.path if folder.endswith("/lib-dynload")])
+    mmap = spec.loader.create_module(spec)
+    spec.loader.exec_module(mmap)
+    return mmap.mmap(file, 0)
 
 
 def name_endpoints(module: Any) -> None:
     """Has Flask tell nginx, in a header, which endpoint answered, and which exception it met; nginx takes it out.
 
     The WSGI callable is wrapped, as a signal for each request would cost ten times as much. For the status page a file
-    has the endpoint, and the request's id, where a request has begun.
+    has the id and the endpoint of what each thread has begun last.
     """
     from flask.globals import request as current
     from flask.signals import got_request_exception
 
-    begun = os.open(f"/run/endpoints-{uwsgi.worker_id()}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.posix_fallocate(begun, 0, uwsgi.cores * WIDTH)  # no request shall fail for a full disk
+    begun = endpoints_file()
     answer, preprocess = module.Flask.wsgi_app, module.Flask.preprocess_request
 
     def preprocess_request(app: Any, *context: Any) -> Any:
-        environ = current.environ
-        line = f"{environ.get('HTTP_X_REQUEST_ID')} {current.endpoint or ''}".encode()[: WIDTH - 1]
-        os.pwrite(begun, line.ljust(WIDTH - 1) + b"\n", environ.get("uwsgi.core", 0) * WIDTH)
+        request = current._get_current_object()  # type: ignore[attr-defined]
+        environ = request.environ
+        line = f"{environ.get('HTTP_X_REQUEST_ID')} {request.endpoint or ''}\n".encode()[:WIDTH]
+        start = environ.get("uwsgi.core", 0) * WIDTH
+        begun[start : start + len(line)] = line
         return preprocess(app, *context)
 
     def wsgi_app(app: Any, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
