@@ -382,6 +382,13 @@ def test_the_apps_own_modules_never_stand_in_for_the_containers(
     assert container.exit_code() == 0
 
 
+def test_a_flask_app_may_have_an_mmap_of_its_own(start: Start, app: Callable[[str], str], tmp_path: Path) -> None:
+    """Which the private port's list of endpoints takes from the standard library."""
+    mount = app("from flask import Flask\nimport mmap\napp = Flask(__name__)\napp.get('/')(lambda: mmap.__file__)\n")
+    (tmp_path / "mmap.py").write_text("")
+    assert start(mount).wait().get("/").text == "/app/mmap.py"
+
+
 # --- uWSGI's own API ---
 
 
