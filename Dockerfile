@@ -68,7 +68,7 @@ RUN if [ -d /app/static ]; then \
 FROM debian:trixie-slim
 ARG PYTHON
 
-# /tmp is all that a read-only container can write to: nginx's temporary files go there, and its log where all logs go.
+# /tmp and /run are all that a read-only container can write to: nginx's temporary files go there, and its log where all logs go.
 COPY --from=build /usr/local/bin/python3 /usr/local/bin/
 RUN apt-get update \
  && apt-get install -y --no-install-recommends libexpat1 "libpython${PYTHON}-stdlib" \

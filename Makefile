@@ -15,7 +15,7 @@ run: image ## Build the image and serve it on port 80 (PORT=8080 for another; TL
 	@$(if $(TLS),tools/certificate)
 	@tools/run make run $(HTTPS)
 
-dev: image ## Serve src/ as it is on disk: an edit is live at once, a traceback shows on the page
+dev: image ## Serve src/ as it is on disk: an edit is live within 2 seconds, a traceback shows on the page
 	@tools/run make dev --env PROFILE=development --user "$$(id -u):0" --volume "$(CURDIR)/src:/app:ro"
 
 image: ## Build the image, tag wsgi
@@ -52,7 +52,7 @@ soak: ## Measure faults, and run their tests again and again (ROUNDS=20)
 	@.venv/bin/python tools/soak.py $(ROUNDS)
 
 measure: image ## Print the figures that README has
-	@.venv/bin/python tools/measure.py
+	@python3 tools/measure.py
 
 bench: ## Measure the template beside everything that people would use instead
 	@tools/bootstrap test

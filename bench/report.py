@@ -4,7 +4,6 @@
 """
 
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -233,10 +232,10 @@ def moved(before: Results, after: Results) -> str:
 
 def write_into(path: Path, mark: str, text: str) -> None:
     """Replaces what is between the marks <!-- MARK --> and <!-- end -->."""
-    old = path.read_text()
-    path.write_text(
-        re.sub(rf"(<!-- {mark} -->\n).*?(?=<!-- end -->)", lambda start: f"{start[1]}\n{text}\n\n", old, flags=re.S)
-    )
+    before, start, rest = path.read_text().partition(f"<!-- {mark} -->\n")
+    _, end, after = rest.partition("<!-- end -->")
+    assert start and end, f"{path} has no place for {mark}"
+    path.write_text(f"{before}{start}\n{text}\n\n{end}{after}")
 
 
 def draw(image: str, kind: str, data: dict[str, Any], path: Path) -> None:

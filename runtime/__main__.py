@@ -38,6 +38,8 @@ def main() -> NoReturn:
 
     if settings.LOG_LEVEL in ("debug", "info"):
         each = f"{settings.ASYNC} greenlets" if settings.ASYNC else f"{settings.THREADS} threads"
+        if named["WORKER_MEMORY"] != "0":
+            each += f", replaced at {named['WORKER_MEMORY']} MB ({settings.WORKER_MEMORY}),"
         logs.write(
             "info",
             "supervisord",

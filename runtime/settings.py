@@ -94,7 +94,7 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=3600,
-        description="seconds to go on serving after SIGTERM, while health says 503, before the stop begins",
+        description="seconds to go on serving after SIGTERM, while health says 503, before the stop begins; 0: none",
     )
     MAX_BODY_SIZE: str = Field(
         "10m",
@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     TRUSTED_PROXIES: str = Field(
         "",
         description="addresses or networks, as in `10.0.0.0/8, fd00::/8`, whose `X-Forwarded-For`, `-Proto`, `-Host`, "
-        "`-Prefix`, `-User`, `-Email` and `-Groups` and `X-Request-ID` are believed",
+        "`-Prefix`, `-User`, `-Preferred-Username`, `-Email` and `-Groups` and `X-Request-ID` are believed",
     )
     RATE_LIMIT: str = Field(
         "off",
@@ -132,13 +132,16 @@ class Settings(BaseSettings):
     TLS_KEY: FilePath | None = Field(None, description="file with its private key, in PEM")
     HTTPS_PORT: int = Field(443, ge=1, le=65535, description="port of HTTPS, on IPv4 and IPv6")
     MAX_REQUESTS: int = Field(
-        0, ge=0, le=1_000_000_000, description="a worker is replaced after so many requests, each a bit later; 0: never"
+        0,
+        ge=0,
+        le=1_000_000_000,
+        description="a worker is replaced after so many requests, each worker after a few more than the last; 0: never",
     )
     WORKER_MEMORY: Annotated[int, Field(ge=0, le=1 << 20)] | Auto = Field(
         "auto",
         union_mode="left_to_right",
         description="a worker is replaced, after a request, when it takes so many MB; 0: never; "
-        "auto: its share of 80 % of the container's memory limit, never without one",
+        "auto: its share of 80 % of the container's memory limit less 32 MB, at least 64; never without a limit",
     )
     LOG_LEVEL: Literal["debug", "info", "warning", "error", "critical"] = Field(
         "info", description="`debug`, `info`, `warning`, `error` or `critical`: what is less severe is not logged"
@@ -151,7 +154,9 @@ class Settings(BaseSettings):
         False, description="`on` or `off`: code is reloaded when it changes, tracebacks show on the page"
     )
     SECRET_KEY: SecretStr | None = Field(
-        None, description="Flask's key for signing sessions; without it sessions fail loudly"
+        None,
+        description="key for signing sessions, which the app takes from its environment as `src/routes.py` does; "
+        "without it Flask's sessions fail loudly",
     )
 
     @field_validator("PROFILE")
@@ -300,7 +305,7 @@ def table() -> str:
     rows = ["| name (alias) | default | meaning |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
         alias = "".join(f" (`{alias}`)" for alias in _names(name)[1:])
-        default = {None: "(none)", "": "(none)", True: "on", False: "off"}.get(field.default, field.default)
+        default = {"None": "(none)", "": "(none)", "True": "on", "False": "off"}.get(str(field.default), field.default)
         rows.append(f"| `{name}`{alias} | {default} | {field.description} |")
     return "\n".join(rows)
 

@@ -50,6 +50,14 @@ def test_nginx_and_process_1_meet_on_the_private_port() -> None:
     assert f"$upstream_http_{header.lower().replace('-', '_')}" in private
 
 
+def test_the_status_page_finds_the_endpoints_that_workers_write() -> None:
+    """instrument.py imports nothing of ours: the app may have modules of the same names."""
+    writer = (REPO / "runtime/instrument.py").read_text()
+    assert f"WIDTH = {admin.WIDTH}\n" in writer
+    assert f'f"{RUN}/endpoints-{{uwsgi.worker_id()}}"' in writer
+    assert 'RUN / f"endpoints-{worker}"' in (REPO / "runtime/admin.py").read_text()
+
+
 def test_listening_sockets_are_out_of_supervisords_way() -> None:
     """It closes the file descriptors below minfds in what it starts."""
     assert int(supervisord("supervisord", "minfds")) == sockets.MINFDS

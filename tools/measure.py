@@ -69,7 +69,7 @@ def idle_memory() -> str:
 
 
 def main() -> None:
-    """Measures, contestants interleaved; prints README's table, and how long the files are."""
+    """Measures, contestants interleaved; prints README's table."""
     starts, trues = zip(*((seconds_to_first_200(), seconds_to_true()) for _ in range(ROUNDS)), strict=True)
     first, true = statistics.median(starts), statistics.median(trues)
     print("| what | measured |\n| --- | --- |")
@@ -81,17 +81,6 @@ def main() -> None:
         f"| {first:.2f} s, {first / true:.1f} times |"
     )
     print(f"\n{platform.system()} {platform.machine()}, engine {docker('version', '--format={{.Server.Version}}')}")
-    print("\n| file | lines |\n| --- | --- |")
-    files = [
-        "Dockerfile",
-        "nginx.conf",
-        *sorted(REPO.glob("nginx/*")),
-        "uwsgi.ini",
-        "supervisord.ini",
-        *sorted(REPO.glob("runtime/*.py")),
-    ]
-    for path in (REPO / file for file in files):
-        print(f"| `{path.relative_to(REPO)}` | {len(path.read_text().splitlines())} |")
 
 
 if __name__ == "__main__":

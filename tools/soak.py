@@ -96,7 +96,10 @@ def slow_clients(image: str, kind: str, command: tuple[str, ...]) -> str:
 def main(rounds: int) -> None:
     """Prints the tables, and then how many of the rounds passed."""
     image = build()
-    print("| what happens under load | no answer for, or takes | requests lost, of some 5,000 |\n| --- | --- | --- |")
+    print(
+        "| what happens under load | longest silence, or time it takes | requests lost, of some 5,000 |\n"
+        "| --- | --- | --- |"
+    )
     for name in ("uWSGI worker", "uWSGI master", "nginx worker", "nginx master"):
         print_row(f"`kill -9` of the {name}", lambda name=name: death(image, name))
     print_row("`docker stop`", lambda: stop(image))

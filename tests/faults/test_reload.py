@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import REPO, Container, docker, until
 from load import load
+from test_deaths import FAULTY
 
 Start = Callable[..., Container]
 CODE = (REPO / "tests/apps/faulty/routes.py").read_text()
@@ -35,6 +36,17 @@ def version(container: Container) -> set[str]:
 def reload(container: Container) -> None:
     """Tells it to load the code anew."""
     docker("kill", "--signal=HUP", container.id)
+
+
+def test_a_request_that_takes_longer_than_a_stop_would_allow_survives_a_reload(start: Start) -> None:
+    """It may take REQUEST_TIMEOUT, as ever."""
+    container = start(FAULTY, "--env=WEB_CONCURRENCY=2", "--env=GRACE_PERIOD=1").wait()
+    with load(container, clients=2, path="/sleep?s=5") as clients:
+        time.sleep(1)
+        reload(container)
+        until(lambda: "reload: the new code imports" in container.log, "it is checked")
+        time.sleep(3)
+    assert clients.lost == []
 
 
 def test_a_reload_under_load_loses_no_request(start: Start, source: Path) -> None:
