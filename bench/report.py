@@ -189,6 +189,7 @@ def tables(results: Results) -> str:
     return "\n\n".join([
         f"Measured {results['when'][:10]}, {results['rounds']} rounds, on {machine['cpu']}, {machine['kernel']}, "
         f"engine {machine['engine']}.",
+        "\n".join(f"- {name}: {case.what}" for name, case in CASES.items()),
         bar_table(results), cpu_table(results), rate_table(results), start_table(results), spread_table(results),
     ])  # fmt: skip
 

@@ -26,16 +26,19 @@ class Deadline:
         self._since: dict[tuple[int, int, int], float] = {}
         self._kill_at: dict[int, float] = {}
 
-    def enforce(self, stats: dict[str, Any]) -> list[tuple[str, str]]:
-        """Sees to it that hanging workers are replaced; returns what was done, a sentence and the request's id each.
+    def enforce(self, stats: dict[str, Any]) -> list[tuple[int, str, str]]:
+        """Sees to it that hanging workers are replaced; returns worker, sentence and request's id.
 
-        `stats` is what read_stats() has just returned: it is called about once a second.
+        `stats` is what read_stats() has just returned: it is called about once a second. Without any nothing is done,
+        and nothing forgotten.
 
         The worker takes no more requests. It is killed when all that it still has is overdue, at the latest after
         the grace period.
         """
+        if not stats:
+            return []
         now = time.monotonic()
-        workers = {worker["pid"]: _requests(worker) for worker in stats.get("workers", []) if worker["pid"]}
+        workers = {worker["pid"]: _requests(worker) for worker in stats["workers"] if worker["pid"]}
         # Not uWSGI's own time of a request's start: it is wrong after the clock was set.
         self._running = running = {
             (pid, *request): what for pid, requests in workers.items() for request, what in requests.items()
@@ -48,7 +51,7 @@ class Deadline:
             if late and pid not in self._kill_at:
                 for path, request_id in (running[request] for request in late):
                     said = f"{path} takes more than {self.timeout} s: uWSGI worker {pid} will be replaced"
-                    done.append((said, request_id))
+                    done.append((pid, said, request_id))
                 self._kill_at[pid] = now + self._grace_period
                 _signal(pid, signal.SIGHUP)
             elif late and (len(late) == len(workers[pid]) or now > self._kill_at[pid]):
@@ -81,7 +84,8 @@ def read_stats() -> dict[str, Any]:
         client.connect(str(RUN / "uwsgi-stats.sock"))
         while chunk := client.recv(1 << 16):
             chunks.append(chunk)
-        stats: dict[str, Any] = json.loads(b"".join(chunks).decode(errors="replace"))
+        # uWSGI doesn't escape every control character of a path.
+        stats: dict[str, Any] = json.loads(b"".join(chunks).decode(errors="replace"), strict=False)
         return stats
     return {}
 

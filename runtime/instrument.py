@@ -39,7 +39,10 @@ WIDTH = 256
 
 def endpoints_file() -> Any:
     """The file, to write to as to memory: it must cost next to nothing. The app may have an mmap.py of its own."""
-    file = os.open(f"/run/endpoints-{uwsgi.worker_id()}", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    path = f"/run/endpoints-{uwsgi.worker_id()}"
+    if os.path.exists(path):  # noqa: PTH110 - a killed master's worker may still write to it
+        os.unlink(path)  # noqa: PTH108
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     os.posix_fallocate(file, 0, uwsgi.cores * WIDTH)
     spec: Any = PathFinder.find_spec("mmap", [folder for folder in sys.path if folder.endswith("/lib-dynload")])
     mmap = spec.loader.create_module(spec)
@@ -53,6 +56,8 @@ def name_endpoints(module: Any) -> None:
     The WSGI callable is wrapped, as a signal for each request would cost ten times as much. For the status page a file
     has the id and the endpoint of what each thread has begun last.
     """
+    from contextlib import suppress
+
     from flask.globals import request as current
     from flask.signals import got_request_exception
 
@@ -73,6 +78,8 @@ def name_endpoints(module: Any) -> None:
             if request is not None and (endpoint := request.endpoint):
                 if "wsgi.exception" in environ:
                     endpoint += " " + environ["wsgi.exception"]
+                # As WSGI has it, a string of bytes (PEP 3333, "Unicode Issues"); a name in Python may be any.
+                endpoint = endpoint.encode().decode("latin-1")
                 headers.append(("X-Wsgi-Endpoint", endpoint))
             return start_response(status, headers, *exc_info)
 
@@ -82,7 +89,8 @@ def name_endpoints(module: Any) -> None:
         current.environ["wsgi.exception"] = type(exception).__name__
 
     module.Flask.wsgi_app, module.Flask.preprocess_request = wsgi_app, preprocess_request
-    got_request_exception.connect(failed, weak=False)
+    with suppress(RuntimeError):  # Flask before 2.3, without blinker: exceptions are not told apart
+        got_request_exception.connect(failed, weak=False)
 
 
 def keep_by_worker(values: Any) -> None:

@@ -35,7 +35,8 @@ def set_up_logs():  # type: ignore[no-untyped-def]
 
 
 worker = uwsgi.worker_id()  # 0 in the check
-marker = f"/run/importing-{worker}"
+# Workers of a killed master may import, too.
+marker = f"/run/importing-{uwsgi.masterpid()}-{worker}"
 if worker:
     with open(marker, "a") as attempts:  # noqa: PTH123 - what pathlib imports may be the app's own
         attempts.write(".")
@@ -58,5 +59,5 @@ except BaseException:
         time.sleep(1)
         os._exit(1)
     os._exit(22)
-if worker:
+if worker and os.path.exists(marker):  # noqa: PTH110 - else another uWSGI has begun
     os.rename(marker, SERVING)  # noqa: PTH104

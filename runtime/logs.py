@@ -71,7 +71,8 @@ def write(level: str, source: str, message: str, **fields: Any) -> None:
 
 def _put(lines: bytes) -> None:
     if os.environ.get("LOG_FORMAT") == "text":
-        lines = b"".join(_text(json.loads(each)) for each in lines.splitlines())
+        each_line = (each if _is_ours(each) else printed("app")(each) for each in lines.split(b"\n") if each)
+        lines = b"".join(_text(json.loads(each)) for each in each_line)
     with contextlib.suppress(OSError):  # whoever read it is gone, which is no reason to stop serving
         while lines:
             lines = lines[os.write(1, lines) :]
@@ -175,12 +176,13 @@ class Pipe(Dispatcher):
         return len(chunk)
 
     def drain(self) -> None:
-        """Logs the lines that are complete by now."""
-        while self._read():
-            pass
+        """Logs the lines that are complete by now; who goes on writing is not waited for."""
+        left = CAPACITY
+        while left > 0 and (read := self._read()):
+            left -= read
 
     def finish(self) -> None:
-        """Logs what is left when a program has ended, whole lines or not."""
+        """Logs what is left when nobody writes any more, whole lines or not."""
         self.drain()
         if self._rest:
             _put(self._convert(self._rest))
@@ -188,13 +190,14 @@ class Pipe(Dispatcher):
 
 
 def access(said: bytes) -> bytes:
-    """A line of nginx's access log, which is one of ours but for bytes that are not UTF-8."""
+    """A line of nginx's access log: ours but for bytes that are not UTF-8, or as an nginx.conf of the app's has it."""
     try:
         said.decode()
     except UnicodeDecodeError:
         said = said.decode(errors="replace").encode()
     # Workers' lines can only have got mixed up where they are long.
-    return said + b"\n" if len(said) < ATOMIC or _is_ours(said) else printed("nginx")(said)
+    whole = said.startswith(b'{"time":"') and said.endswith(b'"}') and len(said) < ATOMIC
+    return said + b"\n" if whole or _is_ours(said) else printed("nginx")(said)
 
 
 def nginx_error(said: bytes) -> bytes:

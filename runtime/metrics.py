@@ -6,6 +6,7 @@ them.
 
 import contextlib
 import os
+import re
 import time
 import traceback
 from bisect import bisect_left
@@ -21,6 +22,9 @@ METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """Upper bounds of the histogram of durations, in seconds."""
+
+ESCAPED = re.compile(r"\\x[0-9A-F]{2}")
+"""How nginx logs what is not ASCII (ngx_http_log_module, log_format)."""
 
 MOST = 500
 """So many endpoints, or exceptions, are told apart."""
@@ -92,6 +96,9 @@ class Metrics:
     def _count(self, values: list[str], count: int) -> None:
         method, status, seconds, sent, received, cache, endpoint, failure = values
         duration = float(seconds)
+        if "\\x" in endpoint:
+            endpoint = ESCAPED.sub(lambda escaped: bytes.fromhex(escaped[0][2:]).decode("latin-1"), endpoint)
+            endpoint = endpoint.encode("latin-1", "replace").decode(errors="replace")
         known, _, exception = endpoint.partition(" ")
         name = "other" if known in ("", "-") else _bounded(known, self.buckets)
         self.requests[method if method in METHODS else "other", f"{status[:1]}xx"] += count

@@ -204,7 +204,11 @@ def ports(named: dict[str, str]) -> list[str]:
 
 def render(settings: Settings, named: dict[str, str]) -> None:
     """Writes nginx's files with the values in them, what the health check asks, and what the status page shows."""
-    (RUN / "stopping").unlink(missing_ok=True)
+    for left_over in (
+        "stopping",
+        "metrics.fifo",
+    ):  # of a container that is started again; nginx -t would wait for a reader
+        (RUN / left_over).unlink(missing_ok=True)
     (RUN / "nginx").mkdir(exist_ok=True)
     for file, pattern in PLACEHOLDERS.items():
         if pattern is NGINX_PLACEHOLDER:

@@ -167,6 +167,12 @@ class Settings(BaseSettings):
             raise ValueError(f"there are the profiles {', '.join(known)}")
         return name
 
+    @field_validator("RATE_LIMIT", "MAX_BODY_SIZE", mode="before")
+    @classmethod
+    def _as_in_the_environment(cls, value: Any) -> Any:
+        # YAML makes more of these.
+        return "off" if value is False else str(value) if isinstance(value, int) else value
+
     @field_validator("ADMIN_PORT")
     @classmethod
     def _private_is_not_public(cls, port: int, info: ValidationInfo) -> int:
@@ -190,8 +196,8 @@ class Settings(BaseSettings):
 
     @field_validator("TLS_CERT", "TLS_KEY", mode="before")
     @classmethod
-    def _a_secret_is_the_file(cls, value: str, info: ValidationInfo) -> str:
-        return str(SECRETS / str(info.field_name)) if value.startswith("-----BEGIN ") else value
+    def _a_secret_is_the_file(cls, value: Any, info: ValidationInfo) -> Any:
+        return str(SECRETS / str(info.field_name)) if str(value).startswith("-----BEGIN ") else value
 
     @model_validator(mode="after")
     def _fit_together(self) -> "Settings":

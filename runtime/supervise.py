@@ -117,7 +117,7 @@ class Container(Supervisor):  # type: ignore[misc]
             "prestart": (app, app),
         }
         self._deaths: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=DEATHS))
-        self._orphans: dict[int, float] = {}
+        self._orphans: dict[int, tuple[float, int]] = {}
         self._reloading = False
         self._replacing = False
         self._reload_again = False
@@ -154,9 +154,10 @@ class Container(Supervisor):  # type: ignore[misc]
         super().tick(now)
         if time.monotonic() >= self._stop_at:
             self._close()
-        for group, deadline in list(self._orphans.items()):
-            if time.monotonic() > deadline:
-                _signal_group(group, signal.SIGKILL)
+        for group, (deadline, stopsignal) in list(self._orphans.items()):
+            late = time.monotonic() > deadline
+            # Again, as who was still starting forgot the first.
+            if not _signal_group(group, signal.SIGKILL if late else stopsignal) or late:
                 del self._orphans[group]
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + 1
@@ -169,12 +170,16 @@ class Container(Supervisor):  # type: ignore[misc]
                 self.reload()
         if self._replacing:
             self._tell_uwsgi("\n")
+        if self._reload_again and not self._reloading:
+            self._reload_again = False
+            self.reload()
 
     def _look_at_workers(self) -> None:
         stats = read_stats()
-        for done, request_id in self._deadline.enforce(stats):
-            self._metrics.kills += 1
-            logs.write("error", "supervisord", done, request_id=request_id)
+        late = self._deadline.enforce(stats)
+        self._metrics.kills += len({pid for pid, _, _ in late})
+        for _, said, request_id in late:
+            logs.write("error", "supervisord", said, request_id=request_id)
         self._metrics.look(stats)
 
     # --- start ---
@@ -296,15 +301,16 @@ class Container(Supervisor):  # type: ignore[misc]
     def _program_exited(self, event: Any) -> None:
         process = event.process
         name, exit_code = process.config.name, process.exitstatus
+        if name in ("nginx", "uwsgi"):
+            # What a dead master leaves finishes its requests and goes, as at a stop.
+            _signal_group(process.pid, process.config.stopsignal)
         self._log_what_is_left(name)
         if name == "check":
             self._checked(exit_code)
         elif name == "prestart":
             self._prestarted(exit_code)
         else:
-            # What a dead master leaves finishes its requests and goes, as at a stop.
-            _signal_group(process.pid, process.config.stopsignal)
-            self._orphans[process.pid] = time.monotonic() + self._grace_period
+            self._orphans[process.pid] = time.monotonic() + self._grace_period, process.config.stopsignal
             self._count_death(name, exit_code)
 
     def _count_death(self, name: str, exit_code: int) -> None:
@@ -362,9 +368,6 @@ class Container(Supervisor):  # type: ignore[misc]
     def _reloaded(self) -> None:
         self._reloading = self._replacing = False
         self._set_pace()
-        if self._reload_again:
-            self._reload_again = False
-            self.reload()
 
     def _tell_uwsgi(self, command: str) -> None:
         """Writes to uWSGI's master-fifo; a line's end is no command, but lets the master look after its workers."""
@@ -378,7 +381,8 @@ class Container(Supervisor):  # type: ignore[misc]
     def _set_pace(self) -> None:
         """The main loop, and uWSGI's, turn once a second: too slow for a reload, for a stop and for who edits."""
         closing = self.stopping or self._stop_at < math.inf
-        pace = FAST if self._reloading or closing or self._watched is not None else 0
+        reloading = self._reloading or self._reload_again
+        pace = FAST if reloading or closing or self._watched is not None else 0
         signal.signal(signal.SIGALRM, lambda *_: None)
         signal.setitimer(signal.ITIMER_REAL, pace, pace)
 
@@ -401,8 +405,13 @@ class Container(Supervisor):  # type: ignore[misc]
 
     def _log_what_is_left(self, name: str) -> None:
         for pipe in self._outputs[name]:
-            # Where a check of new code has ended, uWSGI may be in the midst of a line.
-            (pipe.drain if name == "check" else pipe.finish)()
+            pipe.drain()
+
+    def finish_logs(self) -> None:
+        """Logs what has no end of a line, too."""
+        for pipes in self._outputs.values():
+            for pipe in pipes:
+                pipe.finish()
 
 
 class Wakeup(Dispatcher):
@@ -420,9 +429,12 @@ class Wakeup(Dispatcher):
         os.read(self.fd, 4096)
 
 
-def _signal_group(group: int, number: int) -> None:
+def _signal_group(group: int, number: int) -> bool:
+    """Whether there is anyone left who got it."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, number)
+        return True
+    return False
 
 
 def _changed(*files: str | None) -> list[int]:
@@ -449,6 +461,7 @@ def main() -> int:
     container = Container(options)
     with contextlib.suppress(ExitNow):
         container.main()
+    container.finish_logs()
     return container.exit_code
 
 

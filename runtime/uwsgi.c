@@ -14,10 +14,16 @@ PyObject *PyInit__sha2(void) {
     return NULL;
 }
 
-/* Without a signal (0), uWSGI ends a worker whose master is gone, in the midst of its requests.
- * Instead the thread that found it out takes no more, until process 1 has told all of them to finish (runtime/supervise.py). */
+/* Without a signal (0), uWSGI ends a worker whose master is gone, in the midst of its requests. Instead the thread that
+ * found it out takes no more, until process 1, its parent now, has told all of them to finish (runtime/supervise.py). */
+extern pid_t masterpid;
 void __real_end_me(int signum);
 void __wrap_end_me(int signum) {
-    if (signum) __real_end_me(signum);
-    sleep(1);
+    for (int patience = 100; !signum && patience; patience--) {
+        usleep(10000);
+        if (getppid() == masterpid) continue;
+        if (!strcmp(getenv("ASYNC"), "0")) sleep(1); /* a greenlet that sleeps stops all others */
+        return;
+    }
+    __real_end_me(signum);
 }

@@ -6,6 +6,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import requests
@@ -133,6 +134,41 @@ def test_a_metric_of_the_apps_own_is_right_across_processes_deaths_and_reloads(c
         for key in before:
             if re.search("_(total|count|bucket|sum)$", key[0]):
                 assert after[key] >= before[key], key
+
+
+ANY_NAME = """
+import time
+from flask import Flask
+app = Flask(__name__)
+
+@app.get("/hello")
+def \u043f\u0440\u0438\u0432\u0435\u0442():
+    return "hello"
+
+@app.get("/hang/<path:what>")
+def hang(what):
+    time.sleep(60)
+"""
+
+
+def test_names_beyond_ascii_and_control_characters_in_paths_stop_nothing(
+    start: Callable[..., Container], tmp_path: Path
+) -> None:
+    """An endpoint's name goes through a header, a path through uWSGI's statistics, which are JSON but for those."""
+    (tmp_path / "routes.py").write_text(ANY_NAME)
+    tmp_path.chmod(0o755)
+    container = start(
+        f"--volume={tmp_path}:/app:ro", "--env=WEB_CONCURRENCY=1", "--env=REQUEST_TIMEOUT=3", "--env=GRACE_PERIOD=2"
+    )
+    until(lambda: container.answers("/hello"), "it answers")
+    name = "endpoint=\u043f\u0440\u0438\u0432\u0435\u0442"
+    until_counted(container, ("wsgi_request_duration_seconds_count", name), 1)
+    for _ in range(2):
+        docker("exec", "--detach", container.id, "python3", "-c", ASK.format("/hang/%01"))
+    until(lambda: samples(container)["wsgi_requests_in_flight",] == 2, "they are in flight")
+    kills = ("wsgi_worker_kills_total", "reason=deadline")
+    assert until_counted(container, kills, 1)[kills] == 1  # two requests, one worker
+    until(lambda: container.answers("/hello"), "another worker answers")
 
 
 def test_a_request_that_hangs_is_seen_and_its_worker_counted(start: Callable[..., Container]) -> None:

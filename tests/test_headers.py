@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import APPS, Container
+from conftest import APPS, Container, docker, until
 
 Start = Callable[..., Container]
 FRONT = f"--volume={APPS}/front:/app:ro"
@@ -179,6 +179,13 @@ def test_the_app_may_add_to_nginx_conf(start: Start, own: Path) -> None:
         assert {answer.text for answer in crowd.map(container.get, [query] * 10)} == {"call 1"}
 
 
+def test_a_container_with_additions_can_be_started_again(start: Start, own: Path) -> None:
+    """What it has left in /run holds nothing up."""
+    container = start(f"--volume={own}:/app:ro").wait()
+    docker("restart", container.id)
+    until(lambda: container.answers("/greeting?who=ada"), "it answers again")
+
+
 @pytest.mark.parametrize("name", SNIPPETS)
 def test_an_error_in_what_the_app_adds_is_named_with_file_and_line(start: Start, own: Path, name: str) -> None:
     """And the container ends with 78."""
@@ -193,11 +200,16 @@ OWN = (
 )
 
 
-def test_an_nginx_conf_of_the_apps_own_replaces_ours(start: Start, own: Path) -> None:
-    """With the settings that it names."""
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_an_nginx_conf_of_the_apps_own_replaces_ours(start: Start, own: Path, form: str) -> None:
+    """With the settings that it names; what it logs is a line like any other."""
     (own / "nginx.conf").write_text(OWN)
-    container = start(f"--volume={own}:/app:ro", "--env=PORT=80").wait()
+    container = start(f"--volume={own}:/app:ro", "--env=PORT=80", f"--env=LOG_FORMAT={form}").wait()
     assert container.get("/").text == "own"
+    until(lambda: '"GET / HTTP/1.1" 200' in container.log.replace('\\"', '"'), "it is logged")
+    assert container.running
+    if form == "json":
+        assert all("message" in line for line in container.lines)
 
 
 def test_a_setting_that_it_makes_void_is_an_error(start: Start, own: Path) -> None:

@@ -500,8 +500,9 @@ def test_a_target_makes_no_header_and_no_failure(case: str, front: Container) ->
 def test_a_host_is_a_name_or_an_address(case: str, front: Container) -> None:
     """Everything else is refused before the app builds a link with it."""
     host, answered = HOSTS[case]
-    assert statuses(exchange(front, get("/", host))) == [answered]
-    assert len(seen(front)) == (answered < 400)
+    for path in "/", "/x:/.container/y":  # where error pages are, any name will do
+        assert statuses(exchange(front, get(path, host))) == [answered]
+    assert len(seen(front)) == 2 * (answered < 400)
 
 
 @pytest.mark.parametrize("header", SPOOFED)

@@ -164,6 +164,14 @@ def test_an_empty_profile_changes_nothing(config: Path) -> None:
     assert settings.load().PORT == 80
 
 
+def test_what_yaml_makes_of_a_value_is_what_was_meant(config: Path) -> None:
+    """A switch or a number where a setting is text, and nothing at all."""
+    (config / "profiles/production.yaml").write_text("RATE_LIMIT: off\nMAX_BODY_SIZE: 0")
+    assert (settings.load().RATE_LIMIT, settings.load().MAX_BODY_SIZE) == ("off", "0")
+    (config / "profiles/production.yaml").write_text("SECRET_KEY:\nTLS_CERT:")
+    assert settings.load().TLS_CERT is None
+
+
 def test_a_profile_that_names_a_profile_is_an_error(config: Path) -> None:
     """It would have no effect."""
     (config / "profiles/production.yaml").write_text("PROFILE: production")

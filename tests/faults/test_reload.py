@@ -100,6 +100,19 @@ def test_workers_that_cannot_import_the_app_any_more_end_the_container(start: St
         assert container.exit_code() == 22
 
 
+def test_a_correction_during_the_check_of_broken_code_is_loaded(start: Start, source: Path) -> None:
+    """As when somebody saves a file twice."""
+    container = start(f"--volume={source.parent}:/app:ro").wait()
+    change(source, "import time\ntime.sleep(1)\nimport no_such_package\n")
+    reload(container)
+    until(lambda: "reload: importing the new code" in container.log, "it is checked")
+    time.sleep(0.5)
+    change(source, CODE.replace('"old"', '"new"'))
+    reload(container)
+    until(lambda: version(container) == {"new"}, "the new code answers")
+    assert "the old code keeps serving" in container.log
+
+
 def test_reloads_at_once_end_with_the_newest_code(start: Start, source: Path) -> None:
     """The second one comes while the first still replaces workers."""
     container = start(f"--volume={source.parent}:/app:ro").wait()
