@@ -14,6 +14,7 @@ from bench.contestants import CASES, OURS, ours
 
 ROUNDS = 5
 PROCESSES = [1, 2, 4, 8]
+THREADS = [1, 2, 4, 8, 16]
 CONNECTIONS = [1, 10, 100, 1000, 10_000]
 BODIES = [1, 16, 256, 4096]
 """KB."""
@@ -24,9 +25,16 @@ HELLO = CASES["hello"]
 
 def measure(servers: dict[int, run.Server], cases: dict[int, Any]) -> dict[int, dict[str, Any]]:
     """Each value's case by its server, in turns, in rounds."""
-    for value, case in cases.items():
-        servers[value].load(case)  # what is read for the first time
-    rounds = [{value: servers[value].load(case) for value, case in cases.items()} for _ in range(ROUNDS)]
+
+    def load(value: int) -> dict[str, float]:
+        figures = servers[value].load(cases[value])
+        # Whoever waited in the queue when the clients left is still being answered.
+        servers[value].wait()
+        return figures
+
+    for value in cases:
+        load(value)  # what is read for the first time
+    rounds = [{value: load(value) for value in cases} for _ in range(ROUNDS)]
     return {value: {figure: [each[value][figure] for each in rounds] for figure in rounds[0][value]} for value in cases}
 
 
@@ -47,13 +55,17 @@ def main() -> None:
         files.mkdir()
         tree.chmod(0o755)  # the container's user reads it
         write_files(files)
-        curves = {}
-        run.say("processes")
-        found: dict[int, dict[str, Any]] = {}
-        for number in PROCESSES:  # one after the other, as idle ones would have the memory
-            with run.serving({OURS: ours(f"--env=WEB_CONCURRENCY={number}")}, images) as (each,):
-                found |= measure({number: each}, {number: HELLO})
-        curves["processes"] = found
+        curves: dict[str, dict[int, Any]] = {}
+        for what, setting, numbers, case in (
+            ("processes", "WEB_CONCURRENCY", PROCESSES, HELLO),
+            ("threads, each request computes", "THREADS", THREADS, HELLO),
+            ("threads, each request waits", "THREADS", THREADS, CASES["wait"]),
+        ):
+            run.say(what)
+            curves[what] = {}
+            for number in numbers:  # one after the other, as idle ones would have the memory
+                with run.serving({OURS: ours(f"--env={setting}={number}")}, images) as (each,):
+                    curves[what] |= measure({number: each}, {number: case})
         with run.serving({OURS: ours(f"--volume={files}:/app/static/grown:ro")}, images) as (one,):
             for what, cases in (
                 ("connections", {number: replace(HELLO, connections=number) for number in CONNECTIONS}),

@@ -116,7 +116,7 @@ class Server:
         )
         try:
             self.url = f"http://{docker('port', self.id, '80').splitlines()[0]}"
-            until(self.answers, f"{name} answers", 60)
+            self.wait()
             self.seconds_to_first_answer = time.perf_counter() - began
             pid = int(docker("inspect", "--format={{.State.Pid}}", self.id))
             self.cpu, self.memory = cgroup(pid, "cpuacct"), cgroup(pid, "memory")
@@ -132,6 +132,10 @@ class Server:
     def remove(self) -> None:
         """Ends both."""
         docker("rm", "--force", "--volumes", self.client, self.id)
+
+    def wait(self) -> None:
+        """Waits until it serves, and has time for another request."""
+        until(self.answers, f"{self.name} answers", 60)
 
     def answers(self) -> bool:
         """Whether it serves."""
