@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import Container, build, docker, until
 from load import load
-from test_admin import samples, status, until_counted
+from test_admin import METRICS, samples, status, until_counted
 from test_deaths import NAMES, kill, processes
 
 Start = Callable[..., Container]
@@ -19,8 +19,8 @@ ON = ("--env=ASYNC=600", "--env=WEB_CONCURRENCY=2")
 
 @pytest.fixture(scope="module")
 def gevent(context: Context) -> str:
-    """An image of the faulty app whose requirements.txt asks for gevent."""
-    return build(context("faulty", **{"requirements.txt": "gevent==26.*\n"}))
+    """An image of the faulty app whose requirements.txt asks for gevent, and for what another app needs."""
+    return build(context("faulty", **{"requirements.txt": "flask\ngevent==26.*\n"}))
 
 
 def test_a_thousand_requests_that_wait_a_second_are_answered_within_three(start: Start, gevent: str) -> None:
@@ -92,10 +92,10 @@ def test_a_request_over_its_time_gets_a_504_and_touches_no_other(start: Start, g
     assert container.get("/quick").status_code == 200
 
 
-def test_metrics_count_greenlets_as_they_count_threads(start: Start, context: Context) -> None:
+def test_metrics_count_greenlets_as_they_count_threads(start: Start, gevent: str) -> None:
     """In flight, with their endpoints on the status page; and each request once."""
-    image = build(context("metrics", **{"requirements.txt": "flask\ngevent==26.*\nprometheus-client\n"}))
-    container = start(*ON, image=image).wait()
+    container = start(*ON, METRICS, image=gevent)
+    until(lambda: container.answers("/hello/x"), "it answers")
     with load(container, clients=50, path="/sleep/2.0") as clients:
         until(lambda: samples(container)["wsgi_requests_in_flight",] == 50, "all are in flight")
         running = [request for worker in status(container)["workers"] for request in worker["running"]]
