@@ -12,7 +12,7 @@ from typing import Any
 from bench import report, run
 from bench.contestants import CASES, OURS, ours
 
-ROUNDS = 5
+ROUNDS = 3
 PROCESSES = [1, 2, 4, 8]
 THREADS = [1, 2, 4, 8, 16]
 CONNECTIONS = [1, 10, 100, 1000, 10_000]

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -127,12 +127,12 @@ def bar_table(results: Results) -> str:
 # --- Everything ---
 
 
-def cpu_table(results: Results) -> str:
-    """CPU microseconds a request, and what that is by ours."""
+def cpu_table(results: Results, names: Iterable[str] = (), cases: Iterable[str] = CASES) -> str:
+    """CPU microseconds a request, and what that is by ours; of all contestants unless some are named."""
     rows = []
-    for name, cells in results["cells"].items():
-        row = [name]
-        for case in CASES:
+    for name in names or results["cells"]:
+        row, cells = [name], results["cells"][name]
+        for case in cases:
             if any(cells.get(case, {}).get("errors", [])):
                 row.append("errors")
             elif values := figures(results, name, case):
@@ -141,7 +141,15 @@ def cpu_table(results: Results) -> str:
             else:
                 row.append("")
         rows.append(row)
-    return markdown(["CPU us a request (times ours)", *CASES], rows)
+    return markdown(["CPU us a request (times ours)", *cases], rows)
+
+
+def short_tables(results: Results) -> str:
+    """What README says of it."""
+    names = (OURS, TIANGOLO, GTHREAD, GRANIAN, "granian", "gunicorn sync", "waitress", "Flask's development server")
+    table = cpu_table(results, names, ("hello", "static-1k", "page", "cacheable", "wait"))
+    goals = bar_table(results).splitlines()[2:]
+    return f"{table}\n\nOf {len(goals)} goals {sum(goal.endswith('| yes |') for goal in goals)} are met."
 
 
 def spread_table(results: Results) -> str:
@@ -247,6 +255,7 @@ def draw(image: str, kind: str, data: dict[str, Any], path: Path) -> None:
 def main() -> None:
     """Writes all of it anew."""
     results, growth = (json.loads(path.read_text()) for path in (BENCH / "results.json", GROWTH))
+    write_into(BENCH.parent / "README.md", "bench", short_tables(results))
     write_into(BENCH / "README.md", "bench", tables(results))
     write_into(BENCH / "README.md", "growth", growth_tables(growth))
     with tempfile.TemporaryDirectory() as tree:
