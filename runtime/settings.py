@@ -68,15 +68,15 @@ class Settings(BaseSettings):
     WEB_CONCURRENCY: Annotated[int, Field(ge=1, le=1024)] | Auto = Field(
         "auto",
         union_mode="left_to_right",
-        description="uWSGI processes; auto: one for each CPU that the container may use, at least 2, "
-        "and no more than its memory holds at 64 MB each",
+        description="uWSGI processes; auto: one for each CPU that the container may use, more gain nothing; "
+        "at least 2, so that one serves while the other is replaced; and no more than its memory holds at 64 MB each",
     )
     THREADS: int = Field(
         8,
         ge=1,
         le=1024,
-        description="threads a uWSGI process, for as many requests that wait for something at once; "
-        "1 takes less CPU time for an app that only computes",
+        description="threads a uWSGI process: so many requests can wait for something at once; "
+        "for an app that only computes 1 takes a quarter less CPU time (`bench/README.md`)",
     )
     ASYNC: int = Field(
         0,
