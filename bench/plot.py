@@ -44,9 +44,9 @@ def curves(data: dict[str, Any]) -> Any:
             panel.set_xscale("log")
             panel.set_xticks(list(sound), [f"{value:,}" for value in sound], rotation=45)
             panel.minorticks_off()
-            panel.set_ylim(bottom=0)
+            panel.set_ylim(0, 1.1 * max(map(sum, zip(middles, above, strict=True))))
             panel.set_ylabel(unit)
-        column[0].set_title(what)
+        column[0].set_title(what.replace(", ", ",\n"))
     return figure
 
 
