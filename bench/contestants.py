@@ -58,6 +58,15 @@ CONTESTANTS = {
     "this template, ACCESS_LOG=off": Contestant(
         "what the log costs", image="ours", options=("--env=ACCESS_LOG=off",), cases=("hello", "static-1k")
     ),
+    "this template, ADMIN_PORT=0": Contestant(
+        "what metrics cost", image="ours", options=("--env=ADMIN_PORT=0",), cases=("hello", "static-1k")
+    ),
+    "this template, no security headers": Contestant(
+        "what they cost",
+        image="ours",
+        options=("--volume={bench}/servers/no-headers.conf:/opt/wsgi/nginx/headers.conf:ro",),
+        cases=("hello", "static-1k"),
+    ),
     "this template, ASYNC=1000": Contestant(
         "for an app that waits", image="ours", options=("--env=ASYNC=1000",), cases=("hello", "wait")
     ),
