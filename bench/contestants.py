@@ -27,7 +27,6 @@ CASES = {
     "cacheable": Case("/cacheable", "a response that a shared cache may keep"),
     "wait": Case("/wait", "a wait of 100 ms, 200 clients", connections=200, seconds=2),
 }
-DYNAMIC = ("hello", "upload", "page", "cacheable", "wait")
 
 
 @dataclass(frozen=True)

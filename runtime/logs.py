@@ -71,8 +71,8 @@ def write(level: str, source: str, message: str, **fields: Any) -> None:
 
 def _put(lines: bytes) -> None:
     if os.environ.get("LOG_FORMAT") == "text":
-        each_line = (each if _is_ours(each) else printed("app")(each) for each in lines.split(b"\n") if each)
-        lines = b"".join(_text(json.loads(each)) for each in each_line)
+        said = (each for each in lines.split(b"\n") if each)
+        lines = b"".join(_text(_ours(each) or json.loads(printed("app")(each))) for each in said)
     with contextlib.suppress(OSError):  # whoever read it is gone, which is no reason to stop serving
         while lines:
             lines = lines[os.write(1, lines) :]
@@ -197,7 +197,7 @@ def access(said: bytes) -> bytes:
         said = said.decode(errors="replace").encode()
     # Workers' lines can only have got mixed up where they are long.
     whole = said.startswith(b'{"time":"') and said.endswith(b'"}') and len(said) < ATOMIC
-    return said + b"\n" if whole or _is_ours(said) else printed("nginx")(said)
+    return said + b"\n" if whole or _ours(said) else printed("nginx")(said)
 
 
 def nginx_error(said: bytes) -> bytes:
@@ -210,7 +210,7 @@ def nginx_error(said: bytes) -> bytes:
 
 def app(said: bytes) -> bytes:
     """What comes from the app: a line of ours (runtime/app_logs.py), or one that C code or a child printed."""
-    return said + b"\n" if said.startswith(b'{"time":"') and _is_ours(said) else printed("app")(said)
+    return said + b"\n" if said.startswith(b'{"time":"') and _ours(said) else printed("app")(said)
 
 
 def uwsgi(said: bytes) -> bytes:
@@ -224,8 +224,10 @@ def printed(source: str) -> Callable[[bytes], bytes]:
     return lambda said: line("info", source, said.decode(errors="replace"))
 
 
-def _is_ours(said: bytes) -> bool:
+def _ours(said: bytes) -> dict[str, Any]:
+    """What a line says that is one of ours; nothing if it is another."""
     with contextlib.suppress(ValueError):
         told = json.loads(said)
-        return isinstance(told, dict) and all(isinstance(told.get(key), str) for key in ("level", "source", "message"))
-    return False
+        if isinstance(told, dict) and all(isinstance(told.get(key), str) for key in ("level", "source", "message")):
+            return told
+    return {}

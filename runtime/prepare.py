@@ -10,11 +10,10 @@ import resource
 import shutil
 import socket
 import subprocess
-from base64 import b64encode
-from hashlib import sha256
 from pathlib import Path
 
 from runtime import APP, CONFIG, METRICS, RUN, limits
+from runtime.policy import sources
 from runtime.settings import Settings
 
 USER, GROUP = 10001, 0
@@ -74,6 +73,7 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
     ipv6 = "[::]" if _has_ipv6() else "127.0.0.1"
     proxies = settings.TRUSTED_PROXIES.split()
     errors = APP / "errors" if (APP / "errors").is_dir() else CONFIG / "errors"
+    page = errors / "error.html"
     rate = re.match(r"\d+", settings.RATE_LIMIT)
     return named | {
         "PORTS": " ".join(named[name] for name in ports(named)),
@@ -104,14 +104,8 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         "CACHE_PATH": str(next(folder for folder in MEMORY if os.access(folder, os.W_OK)) / "nginx-cache"),
         "CACHE_SIZE": f"{min(32, max(1, limit.memory >> 23))}m",
         "ERROR_PAGES": str(errors),
-        "ERROR_STYLES": _style_hashes(errors / "error.html"),
+        "ERROR_STYLES": "".join(f" {source}" for source in sources(page.read_text() if page.exists() else "", "style")),
     }
-
-
-def _style_hashes(page: Path) -> str:
-    """The style elements of a page as sources for its content policy (CSP Level 3, section 2.3.1)."""
-    styles = re.findall(r"<style>(.*?)</style>", page.read_text(), re.DOTALL) if page.exists() else []
-    return "".join(f" 'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'" for style in styles)
 
 
 def leave_root() -> list[str]:
@@ -204,11 +198,9 @@ def ports(named: dict[str, str]) -> list[str]:
 
 def render(settings: Settings, named: dict[str, str]) -> None:
     """Writes nginx's files with the values in them, what the health check asks, and what the status page shows."""
-    for left_over in (
-        "stopping",
-        "metrics.fifo",
-    ):  # of a container that is started again; nginx -t would wait for a reader
-        (RUN / left_over).unlink(missing_ok=True)
+    # Left over where a container is started again. For a reader of the fifo nginx -t would wait.
+    for name in "stopping", "metrics.fifo":
+        (RUN / name).unlink(missing_ok=True)
     (RUN / "nginx").mkdir(exist_ok=True)
     for file, pattern in PLACEHOLDERS.items():
         if pattern is NGINX_PLACEHOLDER:
