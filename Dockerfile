@@ -5,7 +5,7 @@ ARG PYTHON=3.13
 FROM debian:trixie-slim AS build
 ARG PYTHON
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
-ENV PIP="pip --python /venv/bin/python3 --no-cache-dir"
+ENV PIP="pip --no-cache-dir"
 
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
@@ -16,34 +16,39 @@ RUN apt-get update \
 # (but not what its _sha2 module needs: OpenSSL's stands in). Called python3 this binary is Python: a second copy would be 8 MB.
 COPY runtime/uwsgi.c /tmp/python/
 RUN python3 -m venv --without-pip /venv \
+ && python3 -m venv --without-pip /opt/wsgi/venv \
  && cp "/usr/lib/python${PYTHON}/config-${PYTHON}-"*"/libpython${PYTHON}.a" /tmp/python/ \
  && ar d "/tmp/python/libpython${PYTHON}.a" sha2module.o \
  && gcc -O2 "-I/usr/include/python${PYTHON}" -c /tmp/python/uwsgi.c -o /tmp/python/uwsgi.o
 
+# The container's own packages live in /opt/wsgi/venv, the app's in /venv: neither sees the other's.
 # A proxy that inspects TLS needs its certificate here: docker build --secret id=ca,src=BUNDLE
-COPY runtime/requirements.* /tmp/runtime/
+COPY runtime/requirements.lock /tmp/runtime/
 RUN --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
  && export LDFLAGS="-no-pie -Wl,--wrap=end_me /tmp/python/uwsgi.o -L/tmp/python -Wl,--whole-archive,-lpython${PYTHON},--no-whole-archive -lexpat -lz -lm" \
- && $PIP install --require-hashes -r /tmp/runtime/requirements.lock \
- && mv /venv/bin/uwsgi /usr/local/bin/python3 \
+ && $PIP --python /opt/wsgi/venv/bin/python3 install --require-hashes -r /tmp/runtime/requirements.lock \
+ && mv /opt/wsgi/venv/bin/uwsgi /usr/local/bin/python3 \
  && strip /usr/local/bin/python3 \
- && ln -s /usr/local/bin/python3 /venv/bin/uwsgi \
  && ln -sf /usr/local/bin/python3 /venv/bin/python3 \
- && rm -r /venv/lib/python*/site-packages/supervisor/tests \
- && find /venv -name '*.so' -exec strip {} +
+ && ln -sf /usr/local/bin/python3 /opt/wsgi/venv/bin/python3 \
+ && mkdir /opt/wsgi/uwsgi \
+ && mv /opt/wsgi/venv/lib/python*/site-packages/uwsgidecorators.py /opt/wsgi/uwsgi/ \
+ && rm -r /opt/wsgi/venv/lib/python*/site-packages/supervisor/tests \
+ && echo /opt/wsgi/runtime > "/opt/wsgi/venv/lib/python${PYTHON}/site-packages/wsgi_runtime.pth" \
+ && find /opt/wsgi/venv -name '*.so' -exec strip {} +
 
-# What the app asks for: its own lock if it has one, else its plain requirements, else nothing. It gets the last word on
-# versions, so the last two lines look whether that has broken something, the container's own needs included.
+# The app's packages: its own lock if it has one, otherwise its plain requirements, otherwise none.
 COPY src/requirements* /app/
 RUN --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
+ && export PIP="$PIP --python /venv/bin/python3" \
  && if [ -e /app/requirements.lock ]; then \
         $PIP install --require-hashes -r /app/requirements.lock \
      && { $PIP install --no-index -r /app/requirements.txt || { echo "requirements.lock is out of date: run make lock"; exit 1; }; } \
     elif [ -e /app/requirements.txt ]; then $PIP install -r /app/requirements.txt; fi \
  && $PIP check \
- && { $PIP install --quiet --no-index -r /tmp/runtime/requirements.txt || { echo "the container needs other versions than the app"; exit 1; }; }
+ && find /venv -name '*.so' -exec strip {} +
 
 COPY src /app
 COPY nginx.conf uwsgi.ini supervisord.ini /opt/wsgi/
@@ -51,14 +56,13 @@ COPY nginx /opt/wsgi/nginx
 COPY profiles /opt/wsgi/profiles
 COPY errors /opt/wsgi/errors
 COPY runtime /opt/wsgi/runtime
-RUN echo /opt/wsgi > /venv/lib/python${PYTHON}/site-packages/wsgi.pth \
- && chmod -R a+rX /app /opt/wsgi \
+RUN chmod -R a+rX /app /opt/wsgi \
  && python3 -m compileall -q /opt/wsgi \
  && { python3 -m compileall -qq /app || true; }
 
 # What browsers fetch gets names with a hash of the content, and is compressed once for all.
 RUN if [ -d /app/static ]; then \
-        /venv/bin/python3 -I -m runtime.assets /app/static \
+        /opt/wsgi/venv/bin/python3 -I -m wsgi_runtime.build.assets /app/static \
      && find /app/static -type f -size +1000c -regextype egrep \
             -regex '.*\.(css|csv|eot|html?|ico|js|json|map|md|mjs|otf|svg|ttf|txt|wasm|webmanifest|xml)' \
             -exec gzip -9fkn {} + -exec brotli -fk {} +; \
@@ -89,7 +93,9 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 
 COPY --from=build /venv /venv
 COPY --from=build /opt/wsgi /opt/wsgi
-RUN ln -s /opt/wsgi/supervisord.ini /etc/supervisord.conf
+RUN ln -s /opt/wsgi/supervisord.ini /etc/supervisord.conf \
+ && ln -s python3 /usr/local/bin/uwsgi \
+ && ln -s /opt/wsgi/venv/bin/supervisorctl /opt/wsgi/runtime/bin/* /usr/local/bin/
 COPY --from=build /app /app
 
 ENV PATH=/venv/bin:$PATH \
@@ -107,7 +113,7 @@ WORKDIR /app
 EXPOSE 80
 USER 10001:0
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 CMD ["python3", "-I", "-m", "runtime.health"]
+HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 CMD ["healthcheck"]
 # -I: the app's own modules must not stand in for Python's or ours while the container starts, PYTHONPATH=/app or not.
 # The kernel drops signals that process 1 has no handler for: a stop that comes early has to wait until it has one.
-ENTRYPOINT ["env", "--block-signal=HUP,INT,QUIT,TERM", "python3", "-I", "-m", "runtime"]
+ENTRYPOINT ["env", "--block-signal=HUP,INT,QUIT,TERM", "/opt/wsgi/venv/bin/python3", "-I", "-m", "wsgi_runtime"]

@@ -252,7 +252,7 @@ def test_an_address_that_is_not_private_is_refused(forwarded: str, start: Callab
     try:
         container = start(f"--network={name}", publish=False)
         address = docker("inspect", "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container.id)
-        health = ("exec", container.id, "python3", "-I", "-m", "runtime.health")
+        health = ("exec", container.id, "healthcheck")
         until(lambda: docker(*health, check=False).startswith("healthy"), "it is healthy")
         headers = {"X-Forwarded-For": forwarded, "X-Real-IP": forwarded} if forwarded else {}
         assert requests.get(f"http://{address}:9090/metrics", headers=headers, timeout=DEADLINE).status_code == 403

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import REPO, Container, certificate, docker
 
-from runtime import settings
+from wsgi_runtime.start import settings
 
 README = (REPO / "README.md").read_text()
 COMMANDS = [
@@ -22,7 +22,7 @@ TARGETS = re.findall(r"^([a-z-]+):", (REPO / "Makefile").read_text(), re.MULTILI
 
 
 def test_the_settings_are_those_of_the_table() -> None:
-    """`python -m runtime.settings` prints the very lines."""
+    """`python -m wsgi_runtime.start.settings` prints the very lines."""
     assert settings.table() in README
 
 

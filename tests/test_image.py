@@ -99,7 +99,7 @@ def test_a_health_path_that_fails_makes_it_unhealthy(start: Start, app: Callable
         "    return [b'x']\n"
     )
     busy = start(failing, "--env=HEALTH_PATH=/busy").wait()
-    assert "unhealthy: /busy answered 503" in docker("exec", busy.id, "python3", "-m", "runtime.health", check=False)
+    assert "unhealthy: /busy answered 503" in docker("exec", busy.id, "healthcheck", check=False)
 
 
 # --- As whom, and with how little ---
@@ -211,7 +211,7 @@ def test_another_port_is_served(start: Start) -> None:
     """LISTEN_PORT is PORT's other name, and reaches nginx and the health check."""
     served = start("--env=LISTEN_PORT=8080")
     until(
-        lambda: "healthy" in docker("exec", served.id, "python3", "-m", "runtime.health", check=False),
+        lambda: "healthy" in docker("exec", served.id, "healthcheck", check=False),
         "it is healthy on port 8080",
     )
 

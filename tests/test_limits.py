@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime import limits
+from wsgi_runtime.start import limits
 
 V2 = "0::/\n"
 V1 = "4:memory:/docker/abc\n3:cpuset:/docker/abc\n2:cpu,cpuacct:/docker/abc\n0::/docker/abc\n"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from conftest import REPO
 
-from runtime import prepare, settings
-from runtime.limits import Limits
+from wsgi_runtime.start import prepare, settings
+from wsgi_runtime.start.limits import Limits
 
 MACHINE = Limits(cpus=4.0, cpus_from="the machine", memory=8 << 30, memory_from="the machine")
 

@@ -12,7 +12,7 @@ import socket
 import time
 from typing import Any
 
-from runtime import RUN
+from wsgi_runtime import RUN
 
 
 class Deadline:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
-from runtime.dispatcher import Dispatcher
+from wsgi_runtime.pid1.dispatcher import Dispatcher
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 

@@ -1,12 +1,13 @@
-"""Process 1: `python -m runtime` checks, prepares and serves; `python -m runtime COMMAND...` becomes that command."""
+"""Process 1: `python -m wsgi_runtime` checks, prepares and serves; `python -m wsgi_runtime COMMAND...` becomes that command."""
 
 import os
 import signal
 import sys
 from typing import NoReturn
 
-from runtime import limits, logs, prepare, tls
-from runtime.settings import BadSettings, Settings, load
+from wsgi_runtime import logs
+from wsgi_runtime.start import limits, prepare, tls
+from wsgi_runtime.start.settings import BadSettings, Settings, load
 
 BAD_SETTINGS = 78
 """EX_CONFIG of sysexits(3)."""
@@ -48,7 +49,7 @@ def main() -> NoReturn:
             f"{limit.cpus:g} CPUs ({limit.cpus_from}) and {limit.memory >> 20} MB ({limit.memory_from})",
         )
     # A fresh interpreter: without the settings' libraries process 1 takes half the memory.
-    os.execv(sys.executable, [sys.executable, "-I", "-m", "runtime.supervise"])
+    os.execv(sys.executable, [sys.executable, "-I", "-m", "wsgi_runtime.pid1.supervise"])
 
 
 def become(command: list[str]) -> NoReturn:

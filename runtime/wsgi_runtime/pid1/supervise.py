@@ -21,11 +21,12 @@ from supervisor.options import ServerOptions
 from supervisor.states import ProcessStates, SupervisorStates, getProcessStateDescription
 from supervisor.supervisord import Supervisor
 
-from runtime import APP, CONFIG, RUN, logs, sockets
-from runtime.admin import Admin
-from runtime.deadline import Deadline, read_stats
-from runtime.dispatcher import Dispatcher
-from runtime.metrics import Lines, Metrics
+from wsgi_runtime import APP, CONFIG, RUN, logs
+from wsgi_runtime.pid1 import sockets
+from wsgi_runtime.admin.server import Admin
+from wsgi_runtime.pid1.deadline import Deadline, read_stats
+from wsgi_runtime.pid1.dispatcher import Dispatcher
+from wsgi_runtime.admin.metrics import Lines, Metrics
 
 NO_APP = 22
 """uWSGI's exit code when the app does not import."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from runtime.policy import sources
+from wsgi_runtime.policy import sources
 
 HTML = Path(__file__).with_name("status.html").read_text()
 

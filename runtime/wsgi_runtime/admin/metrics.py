@@ -14,8 +14,8 @@ from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from runtime import RUN, logs
-from runtime.dispatcher import Dispatcher
+from wsgi_runtime import RUN, logs
+from wsgi_runtime.pid1.dispatcher import Dispatcher
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 """Others are counted as one: clients can invent them."""

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-CONFIG = Path(__file__).parent.parent
-"""The folder of nginx.conf, uwsgi.ini, supervisord.ini, profiles/ and this package: /opt/wsgi in the image."""
+CONFIG = Path(__file__).parents[2]
+"""The folder of nginx.conf, uwsgi.ini, supervisord.ini, profiles/ and runtime/: /opt/wsgi in the image."""
 
 APP = Path("/app")
 """The folder that `src/` becomes in the image."""

@@ -22,7 +22,8 @@ def set_up_logs():  # type: ignore[no-untyped-def]
     """Imports our module for it, and nothing of the app's that has the name of what that needs; returns it."""
     before, path, app = set(sys.modules), sys.path[:], os.getcwd()  # noqa: PTH109
     sys.path[:] = [folder for folder in path if os.path.abspath(folder) != app]  # noqa: PTH100
-    from runtime import app_logs
+    sys.path.insert(0, "/opt/wsgi/runtime")
+    from wsgi_runtime.worker import app_logs
 
     app_logs.set_up()
     sys.path[:] = path
@@ -48,7 +49,7 @@ try:
     from routes import app  # type: ignore[import-not-found]
 
     if hasattr(app, "url_defaults") and os.environ["DEBUG"] == "0":
-        from runtime import assets
+        from wsgi_runtime.build import assets
 
         assets.name_by_content(app)
     app = app_logs.serve(app)

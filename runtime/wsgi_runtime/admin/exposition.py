@@ -13,8 +13,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from runtime import METRICS
-from runtime.metrics import BUCKETS, Metrics, resident_memory
+from wsgi_runtime import METRICS
+from wsgi_runtime.admin.metrics import BUCKETS, Metrics, resident_memory
 
 
 @dataclass(eq=False)

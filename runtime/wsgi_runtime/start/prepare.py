@@ -12,9 +12,10 @@ import socket
 import subprocess
 from pathlib import Path
 
-from runtime import APP, CONFIG, METRICS, RUN, limits
-from runtime.policy import sources
-from runtime.settings import Settings
+from wsgi_runtime import APP, CONFIG, METRICS, RUN
+from wsgi_runtime.start import limits
+from wsgi_runtime.policy import sources
+from wsgi_runtime.start.settings import Settings
 
 USER, GROUP = 10001, 0
 """Who serves. The same as the Dockerfile's USER."""

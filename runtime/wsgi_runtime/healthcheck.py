@@ -4,7 +4,7 @@ import contextlib
 import http.client
 import sys
 
-from runtime import RUN
+from wsgi_runtime import RUN
 
 ADDRESS = RUN / "health"
 """PORT and HEALTH_PATH, as the start wrote them."""

@@ -14,10 +14,10 @@ from typing import Any
 
 from supervisor.http import supervisor_af_unix_http_server
 
-from runtime import RUN
-from runtime.deadline import Deadline
-from runtime.health import SAID
-from runtime.metrics import PERIOD, Metrics, resident_memory
+from wsgi_runtime import RUN
+from wsgi_runtime.pid1.deadline import Deadline
+from wsgi_runtime.healthcheck import SAID
+from wsgi_runtime.admin.metrics import PERIOD, Metrics, resident_memory
 
 SOCKET = RUN / "admin.sock"
 
@@ -59,11 +59,11 @@ class Admin:
             return request.error(404)
         status = self.status(request)
         if path == "/metrics":
-            from runtime import exposition
+            from wsgi_runtime.admin import exposition
 
             body, media_type = exposition.render(self._metrics, status, request.get_header("Accept") or "")
         elif path == "/status":
-            from runtime import page
+            from wsgi_runtime.admin import page
 
             body, media_type = page.render(status), "text/html; charset=utf-8"
             request["Content-Security-Policy"] = page.POLICY

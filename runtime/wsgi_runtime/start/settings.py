@@ -1,7 +1,7 @@
 """The settings: one typed table, and where each value comes from.
 
 Precedence: the environment, then the file /run/secrets/NAME, then the profile's YAML file, then the default.
-`python -m runtime.settings` prints the table as README has it.
+`python -m wsgi_runtime.start.settings` prints the table as README has it.
 """
 
 import os
@@ -15,7 +15,7 @@ import yaml
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, YamlConfigSettingsSource
 
-from runtime import APP, CONFIG
+from wsgi_runtime import APP, CONFIG
 
 SECRETS = Path("/run/secrets")
 """Where Docker and Kubernetes put secrets, a file each."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
-from runtime import logs
+from wsgi_runtime import logs
 
 STDOUT = 1
 """The pipe to process 1; uWSGI itself writes to 2."""

@@ -1,6 +1,6 @@
 """Names with a hash of the content for static files: browsers may keep what can't change under its name.
 
-When the image is built, `python -m runtime.assets FOLDER` puts such a copy beside each file, and a list of them into
+When the image is built, `python -m wsgi_runtime.build.assets FOLDER` puts such a copy beside each file, and a list of them into
 the folder. Where there is a list, Flask's url_for("static", filename=...) gives the names in it.
 """
 
