@@ -15,8 +15,6 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pythonjsonlogger.json import JsonFormatter
-
 from wsgi_runtime import logs
 
 STDOUT = 1
@@ -56,36 +54,43 @@ def _print(level: str) -> Callable[[str], None]:
     return lambda said: _write(logs.line(level, "app", said, **_request_fields()))
 
 
-class Formatter(JsonFormatter):
-    """A record of logging's as a line of the log; what `extra` holds becomes fields."""
+STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+"""Attributes that every record has; the others came from `extra`."""
 
-    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
-        """Adds the schema's fields before the library's, and instead of those that have their names."""
-        others: dict[str, Any] = {}
-        super().add_fields(others, record, message_dict)
-        log_data["time"] = self.formatTime(record)
-        # A level between two of them, or beyond, is the next one below.
-        log_data["level"] = logs.LEVELS[max(0, min(record.levelno // 10 - 1, len(logs.LEVELS) - 1))]
-        log_data["source"] = "app"
-        log_data["message"] = record.message or str(message_dict.get("message", ""))
-        log_data["logger"] = record.name
-        log_data.update(_request_fields())
-        for name, value in others.items():
-            if name in ("exc_info", "stack_info"):
-                log_data[name] = str(value)
-            elif name not in log_data and name not in ("request_id", "traceparent"):
-                log_data[name] = value
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        """RFC 3339."""
-        return logs.timestamp(record.created)
+class Formatter(logging.Formatter):
+    """Formats a record of logging's as a line of the log; the keys of `extra` become fields."""
 
-    def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
-        """JSON, also of what JSON can't express: a number that is none, an object that holds itself."""
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line as JSON, also for values that JSON can't express."""
+        if isinstance(record.msg, dict) and not record.args:
+            extra = {str(name): value for name, value in record.msg.items()}
+            message = str(extra.pop("message", ""))
+        else:
+            extra, message = {}, record.getMessage()
+        fields: dict[str, Any] = {
+            "time": logs.timestamp(record.created),
+            # A level between two of them, or beyond, is the next one below.
+            "level": logs.LEVELS[max(0, min(record.levelno // 10 - 1, len(logs.LEVELS) - 1))],
+            "source": "app",
+            "message": message,
+            "logger": record.name,
+            **_request_fields(),
+        }
+        if record.exc_info:
+            fields["exc_info"] = self.formatException(record.exc_info)
+        elif record.exc_text:
+            fields["exc_info"] = record.exc_text
+        if record.stack_info:
+            fields["stack_info"] = record.stack_info
+        extra.update((name, value) for name, value in vars(record).items() if name not in STANDARD_ATTRIBUTES)
+        for name, value in extra.items():
+            if name not in fields and name not in ("request_id", "traceparent"):
+                fields[name] = value
         try:
-            return str(super().jsonify_log_record(log_data))
+            return _dumps(fields)
         except (TypeError, ValueError, RecursionError):
-            return _dumps({str(name): value if type(value) is str else repr(value) for name, value in log_data.items()})
+            return _dumps({name: value if type(value) is str else repr(value) for name, value in fields.items()})
 
 
 class Handler(logging.Handler):
@@ -124,7 +129,7 @@ _original_basic_config = logging.basicConfig
 
 def set_up() -> None:
     """Makes lines of JSON the default for whatever the app logs, prints, warns of and raises."""
-    handler.setFormatter(Formatter(json_serializer=_dumps, json_ensure_ascii=False))
+    handler.setFormatter(Formatter())
     logging.root.addHandler(handler)
     logging.root.setLevel(os.environ["LOG_LEVEL"].upper())
     logging.basicConfig = _basic_config
@@ -139,8 +144,8 @@ def set_up() -> None:
     os.register_at_fork(after_in_child=_unlock_after_fork)
 
 
-def _dumps(fields: dict[str, Any], **options: Any) -> str:
-    return json.dumps(fields, allow_nan=False, separators=(",", ":"), **options)
+def _dumps(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def serve(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
