@@ -36,8 +36,7 @@ reload: ## Load the app's code again; no request fails
 
 test: ## Run every test, on the real image
 	@tools/bootstrap test
-	@.venv/bin/python -m pytest --numprocesses=2 --dist=loadfile --ignore=tests/faults
-	@.venv/bin/python -m pytest tests/faults
+	@tools/test
 
 lint: ## Check the code and the configuration files
 	@tools/bootstrap test
