@@ -121,7 +121,11 @@ class Container:
     @property
     def address(self) -> str:
         """Host and port of its public port on this machine."""
-        return docker("port", self.id, "80").splitlines()[0]
+        ports = docker("port", self.id, "80", check=False)
+        if ports.startswith("Error"):
+            state = docker("inspect", "--format={{.State.Status}}, exit code {{.State.ExitCode}}", self.id, check=False)
+            raise AssertionError(f"port 80 is not published: {state}")
+        return ports.splitlines()[0]
 
     @property
     def log(self) -> str:
