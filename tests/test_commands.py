@@ -10,6 +10,9 @@ import pytest
 import requests
 from conftest import REPO, docker, until
 
+IMAGE = f"wsgi-test-{os.getpid()}"
+"""Tag of the image, so that the one of somebody's `make run` stays."""
+
 
 def free_port() -> int:
     """A port of this machine that nobody listens on."""
@@ -24,12 +27,17 @@ def name() -> Iterator[str]:
     name = f"wsgi-test-{os.getpid()}"
     yield name
     docker("rm", "--force", name, check=False)
+    docker("image", "rm", IMAGE, check=False)
 
 
 def make(*words: str) -> subprocess.CompletedProcess[str]:
     """Runs make as from a shell."""
     return subprocess.run(
-        ["make", "--no-print-directory", *words], cwd=REPO, capture_output=True, text=True, timeout=120
+        ["make", "--no-print-directory", f"IMAGE={IMAGE}", *words],
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 
