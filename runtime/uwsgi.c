@@ -22,7 +22,8 @@ void __wrap_end_me(int signum) {
     for (int patience = 100; !signum && patience; patience--) {
         usleep(10000);
         if (getppid() == masterpid) continue;
-        if (!strcmp(getenv("ASYNC"), "0")) sleep(1); /* a greenlet that sleeps stops all others */
+        const char *greenlets = getenv("GREENLETS");
+        if (!greenlets || !strcmp(greenlets, "0")) sleep(1); /* a greenlet that sleeps stops all others */
         return;
     }
     __real_end_me(signum);

@@ -21,7 +21,7 @@ from supervisor.options import ServerOptions
 from supervisor.states import ProcessStates, SupervisorStates, getProcessStateDescription
 from supervisor.supervisord import Supervisor
 
-from wsgi_runtime import APP, CONFIG, RUN, logs
+from wsgi_runtime import APP, CONFIG, RUN, environment, logs, values
 from wsgi_runtime.pid1 import sockets
 from wsgi_runtime.admin.server import Admin
 from wsgi_runtime.pid1.deadline import Deadline, read_stats
@@ -50,6 +50,9 @@ class Options(ServerOptions):  # type: ignore[misc]
     first = True
     test = False
 
+    original: ClassVar[dict[str, str]] = {}
+    """The container's environment, before main() adds the values that this process reads."""
+
     child_stdout = child_stderr = -1
     """What the next program gets."""
 
@@ -62,6 +65,12 @@ class Options(ServerOptions):  # type: ignore[misc]
         """Ends the container: supervisord.ini is wrong."""
         logs.write("critical", "supervisord", f"not started: supervisord.ini: {msg}")
         sys.exit(os.EX_CONFIG)
+
+    def execve(self, filename: str, argv: list[str], env: dict[str, str]) -> None:
+        """Give programs that run the app's code the app's environment."""
+        if env["SUPERVISOR_PROCESS_NAME"] != "nginx":
+            env = environment.for_app(self.original, values.read())
+        os.execve(filename, argv, env)
 
     def make_pipes(self, stderr: bool = True) -> dict[str, int | None]:
         """Gives a program ends of our own pipes, which supervisor will close; there is nothing for it to read."""
@@ -456,6 +465,8 @@ def _edited() -> dict[Path, int]:
 
 def main() -> int:
     """Runs the programs of supervisord.ini until a signal or a fault ends them; returns the container's exit code."""
+    Options.original = dict(os.environ)
+    os.environ.update(values.read())
     logs.take_over()
     options = Options()
     options.realize(["--configuration", str(CONFIG / "supervisord.ini")])

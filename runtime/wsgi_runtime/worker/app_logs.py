@@ -127,11 +127,11 @@ def _basic_config(**options: Any) -> None:
 _original_basic_config = logging.basicConfig
 
 
-def set_up() -> None:
+def set_up(level: str) -> None:
     """Makes lines of JSON the default for whatever the app logs, prints, warns of and raises."""
     handler.setFormatter(Formatter())
     logging.root.addHandler(handler)
-    logging.root.setLevel(os.environ["LOG_LEVEL"].upper())
+    logging.root.setLevel(level.upper())
     logging.basicConfig = _basic_config
     logging.captureWarnings(True)
     # The interpreter's end puts the dunder ones back: where the master was killed, while other threads still serve.

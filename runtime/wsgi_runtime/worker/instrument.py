@@ -102,5 +102,9 @@ def keep_by_worker(values: Any) -> None:
     values.ValueClass = values.MultiProcessValue(lambda: f"{uwsgi.masterpid()}-{worker}" if worker else "check")
 
 
-if os.environ["ADMIN_PORT"] != "0":
+os.environ.pop("UWSGI_ORIGINAL_PROC_NAME", None)  # uWSGI's own
+with open("/run/values.json") as file:  # noqa: PTH123 - pathlib and json may be the app's own
+    admin = '"ADMIN_PORT": "0"' not in file.read()
+if admin:
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = "/run/metrics"
     sys.meta_path.insert(0, AfterImport({"flask.app": name_endpoints, "prometheus_client.values": keep_by_worker}))

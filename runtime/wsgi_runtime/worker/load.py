@@ -19,20 +19,22 @@ SERVING = "/run/serving"
 
 
 def set_up_logs():  # type: ignore[no-untyped-def]
-    """Imports our module for it, and nothing of the app's that has the name of what that needs; returns it."""
+    """Imports our module for it, and nothing of the app's that has the name of what that needs; returns both."""
     before, path, app = set(sys.modules), sys.path[:], os.getcwd()  # noqa: PTH109
     sys.path[:] = [folder for folder in path if os.path.abspath(folder) != app]  # noqa: PTH100
     sys.path.insert(0, "/opt/wsgi/runtime")
+    from wsgi_runtime import values
     from wsgi_runtime.worker import app_logs
 
-    app_logs.set_up()
+    settings = values.read()
+    app_logs.set_up(settings["LOG_LEVEL"])
     sys.path[:] = path
     # The app gets its own, whatever they are called.
     names = {file.partition(".")[0] for file in os.listdir(app)}  # noqa: PTH208
     for imported in set(sys.modules) - before:
         if imported.partition(".")[0] in names:
             del sys.modules[imported]
-    return app_logs
+    return app_logs, settings
 
 
 worker = uwsgi.worker_id()  # 0 in the check
@@ -44,11 +46,11 @@ if worker:
         if attempts.tell() > ATTEMPTS:
             sys.stderr.write(f"routes.py could not be imported {ATTEMPTS} times in a row\n")
             os._exit(22)
-app_logs = set_up_logs()  # type: ignore[no-untyped-call]
+app_logs, settings = set_up_logs()  # type: ignore[no-untyped-call]
 try:
     from routes import app  # type: ignore[import-not-found]
 
-    if hasattr(app, "url_defaults") and os.environ["DEBUG"] == "0":
+    if hasattr(app, "url_defaults") and settings["DEBUG"] == "0":
         from wsgi_runtime.build import assets
 
         assets.name_by_content(app)
