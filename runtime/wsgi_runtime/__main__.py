@@ -1,11 +1,14 @@
-"""Process 1: `python -m wsgi_runtime` checks, prepares and serves; `python -m wsgi_runtime COMMAND...` becomes that command."""
+"""The container's entry point: `python -m wsgi_runtime` starts PID 1, with COMMAND... it runs that command instead.
+
+Startup checks everything before a program starts, so that a container with bad settings ends at once.
+"""
 
 import os
 import signal
 import sys
 from typing import NoReturn
 
-from wsgi_runtime import logs
+from wsgi_runtime import environment, logs
 from wsgi_runtime.start import limits, prepare, tls
 from wsgi_runtime.start.settings import BadSettings, Settings, load
 
@@ -14,54 +17,61 @@ BAD_SETTINGS = 78
 
 
 def main() -> NoReturn:
-    """Becomes the supervisor if all is well, and ends with BAD_SETTINGS if not."""
+    """Replace this process by the supervisor. Exits with BAD_SETTINGS if a check fails."""
+    environ = dict(os.environ)
     logs.take_over()
-    problems = prepare.leave_root()
+    problems = prepare.drop_privileges() + prepare.folder_problems()
     try:
         settings = load()
     except BadSettings as error:
         problems += error.problems
-        settings = Settings.model_construct()  # the defaults stand in, so that the rest can be checked too
+        settings = Settings.model_construct()  # the other checks run with the defaults
+    os.environ["LOG_FORMAT"] = settings.LOG_FORMAT  # for the lines that this process logs
     limit = limits.read()
     named = prepare.values(settings, limit)
-    problems += prepare.unknown_placeholders(named) + prepare.unheeded(settings) + prepare.uwsgi_variables()
+    app_environ = environment.for_app(environ, named)
+    problems += prepare.unknown_placeholders(named, app_environ) + prepare.ignored_settings(settings)
+    problems += prepare.uwsgi_variables(app_environ)
     if settings.TLS_CERT and settings.TLS_KEY:
         problems += tls.problem(settings.TLS_CERT, settings.TLS_KEY)
     for name in prepare.ports(named):
         problems = problems or prepare.port_problem(name, int(named[name]))
-    if not problems:
-        prepare.render(settings, named)  # looks where the settings come from
-        os.environ.update(named)
-        problems = prepare.nginx_problem()
+    problems = problems or prepare.render(settings, named) or prepare.nginx_problem()
     if problems:
-        logs.write("critical", "supervisord", "not started: " + "; ".join(problems))
+        logs.write("critical", "supervisord", "startup failed: " + "; ".join(problems))
         sys.exit(BAD_SETTINGS)
 
     if settings.LOG_LEVEL in ("debug", "info"):
-        each = f"{settings.ASYNC} greenlets" if settings.ASYNC else f"{settings.THREADS} threads"
+        each = f"{settings.GREENLETS} greenlets" if settings.GREENLETS else f"{settings.THREADS} threads"
         if named["WORKER_MEMORY"] != "0":
-            each += f", replaced at {named['WORKER_MEMORY']} MB ({settings.WORKER_MEMORY}),"
+            each += f", each may grow by {named['WORKER_MEMORY']} MB ({settings.WORKER_MEMORY}),"
         logs.write(
             "info",
             "supervisord",
             f"profile {settings.PROFILE}, port {settings.PORT}, "
-            f"{named['WEB_CONCURRENCY']} processes ({settings.WEB_CONCURRENCY}) of {each} for "
+            f"{named['PROCESSES']} processes ({settings.PROCESSES}) of {each} for "
             f"{limit.cpus:g} CPUs ({limit.cpus_from}) and {limit.memory >> 20} MB ({limit.memory_from})",
         )
-    # A fresh interpreter: without the settings' libraries process 1 takes half the memory.
-    os.execv(sys.executable, [sys.executable, "-I", "-m", "wsgi_runtime.pid1.supervise"])
+    # A new interpreter without the libraries of the settings: PID 1 takes half the memory.
+    os.execve(sys.executable, [sys.executable, "-I", "-m", "wsgi_runtime.pid1.supervise"], environ)
 
 
-def become(command: list[str]) -> NoReturn:
-    """Runs a command of the user's instead, as in `docker run wsgi sh`."""
+def run(command: list[str]) -> NoReturn:
+    """Replace this process by `command` with the app's environment, as in `docker run wsgi sh`.
+
+    Bad settings are reported and do not stop the command: a shell helps to find their cause.
+    """
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
     try:
-        os.execvp(command[0], command)
-    except OSError as error:
-        sys.exit(f"{command[0]}: {error.strerror}")
+        settings = load()
+    except BadSettings as error:
+        print("warning: " + "; ".join(error.problems), file=sys.stderr)
+        settings = Settings.model_construct()
+    environ = environment.for_app({**os.environ, **settings.profile_secrets()}, settings.values())
+    environment.execute(command, environ)
 
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        become(sys.argv[1:])
+        run(sys.argv[1:])
     main()

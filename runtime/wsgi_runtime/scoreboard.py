@@ -159,9 +159,7 @@ class Scoreboard(Record):
         super().__init__(mmap.mmap(fd, 0), 0)
         processes, cores = self.processes, self.cores
         size = bank_bytes(processes, cores)
-        self.banks = [
-            Bank(self.memory, HEADER_BYTES + index * size, index, processes, cores) for index in range(BANKS)
-        ]
+        self.banks = [Bank(self.memory, HEADER_BYTES + index * size, index, processes, cores) for index in range(BANKS)]
 
     @classmethod
     def create(cls, processes: int, cores: int) -> "Scoreboard":

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import sys
 
 from wsgi_runtime import logs, values
 from wsgi_runtime.log.convert import CONVERTERS
@@ -39,4 +38,4 @@ def stop(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -28,7 +28,9 @@ class ReplacementInterface:
         self.supervisord = supervisord
 
     def start(self) -> int:
-        """Start one; return the number of replacements that have succeeded."""
+        """Start one; return the number of replacements that have succeeded, or -1 when there is nothing to replace."""
+        if not self.supervisord.process_groups["uwsgi"].processes["uwsgi"].pid:
+            return -1
         self.supervisord.reload("supervisorctl restart uwsgi")
         return self.results()[0]
 
@@ -45,6 +47,8 @@ class Control(ControllerPluginBase):  # type: ignore[misc]
 
     def __init__(self, controller: Any, **_: Any) -> None:
         self.ctl = controller
+        # supervisorctl looks at its plugins in order, and supervisor's own comes first.
+        controller.do_restart, controller.do_reload = self.do_restart, self.do_reload
 
     def do_restart(self, arg: str) -> None:
         """Restart programs; uwsgi is replaced without losing a request."""
@@ -61,7 +65,9 @@ class Control(ControllerPluginBase):  # type: ignore[misc]
 
     def _replace(self) -> None:
         server = self.ctl.get_server_proxy("wsgi")
-        succeeded = server.start()
+        if (succeeded := server.start()) < 0:
+            DefaultControllerPlugin(self.ctl).do_start("uwsgi")
+            return
         while (results := server.results())[2]:
             time.sleep(POLL_SECONDS)
         self.ctl.output("uwsgi: started" if results[0] > succeeded else "uwsgi: ERROR (see the container's log)")

@@ -5,17 +5,13 @@ import fcntl
 import os
 import struct
 import termios
-from pathlib import Path
 
-from wsgi_runtime import RUN
+from wsgi_runtime.fifo import METRICS_FIFO, open_metrics_fifo
 from wsgi_runtime.log.convert import CONVERTERS
 from wsgi_runtime.pid1.listeners import out_of_the_way
 
 CAPACITY_BYTES = 1 << 18
 """Bytes that a pipe holds."""
-
-METRICS_FIFO = RUN / "metrics.fifo"
-"""nginx writes a line for each request to it; the admin program reads them."""
 
 
 class Pipes:
@@ -31,7 +27,7 @@ class Pipes:
                 os.close(fd)
         METRICS_FIFO.unlink(missing_ok=True)
         os.mkfifo(METRICS_FIFO, 0o600)
-        self._all = [*self.read_ends.values(), open_fifo(METRICS_FIFO)]
+        self._all = [*self.read_ends.values(), open_metrics_fifo()]
         for fd in self._all:
             os.set_blocking(fd, False)
             with contextlib.suppress(PermissionError):  # the user's other containers have many
@@ -47,12 +43,6 @@ class Pipes:
             with contextlib.suppress(BlockingIOError):
                 os.read(fd, CAPACITY_BYTES)
         self._full = full
-
-
-def open_fifo(path: Path) -> int:
-    """Open a fifo so that its writers neither wait for a reader nor fail without one."""
-    fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-    return fd
 
 
 def waiting_bytes(fd: int) -> int:

@@ -269,7 +269,7 @@ class Container(Supervisor):  # type: ignore[misc]
                 "programs": {name: getProcessStateDescription(state).lower() for name, state in states.items()},
                 "restarts": {name: max(0, self._starts[name] - 1) for name in states},
                 "reloads": self.replacement.results,
-                "replacing": self.replacement.state.value,
+                "bank": bank.index if (bank := self.replacement.bank(self._process(CURRENT).pid)) else 0,
                 "kills": self._workers.given_up,
                 "queue": listeners.queue_length(self._socket.fileno()) if self._socket else None,
             }

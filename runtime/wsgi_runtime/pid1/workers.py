@@ -34,7 +34,9 @@ class Workers:
             reason = "requests are overdue"
             if key not in self._overdue:
                 request_id, path, _ = slot.text()
-                message = f"request {path} exceeded REQUEST_TIMEOUT ({self._request_timeout} s); replacing worker {number}"
+                message = (
+                    f"request {path} exceeded REQUEST_TIMEOUT ({self._request_timeout} s); replacing worker {number}"
+                )
                 logs.write("error", "supervisord", message, request_id=request_id)
         self.given_up += len({pid for pid, _, _ in overdue} - known_workers)
         self._overdue = set(overdue)

@@ -1,4 +1,4 @@
-"""Everything that has to be right before anything starts: values for `auto`, rendered nginx.conf, a free port."""
+"""Checks and preparations before a program starts: values for `auto`, rendered configuration files, free ports."""
 
 import errno
 import functools
@@ -10,11 +10,13 @@ import resource
 import shutil
 import socket
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
-from wsgi_runtime import APP, CONFIG, METRICS, RUN
-from wsgi_runtime.start import limits
+from wsgi_runtime import APP, CONFIG, METRICS, RUN, environment
+from wsgi_runtime import values as values_file
 from wsgi_runtime.policy import sources
+from wsgi_runtime.start import limits
 from wsgi_runtime.start.settings import Settings
 
 USER, GROUP = 10001, 0
@@ -30,10 +32,10 @@ FILES = tuple(
 PLACEHOLDERS = {
     "nginx.conf": NGINX_PLACEHOLDER,
     **dict.fromkeys(FILES, NGINX_PLACEHOLDER),
-    "uwsgi.ini": re.compile(r"\$\(([^)]*)\)"),
+    "uwsgi.ini": re.compile(r"\$\(([A-Za-z_]\w*)\)"),
     "supervisord.ini": re.compile(r"%\(ENV_([^)]*)\)s"),
 }
-"""How each program's file names a value. nginx doesn't read the environment, so its files are rendered."""
+"""How each program's file names a value. The files of Nginx and uWSGI are rendered to /run."""
 
 MEMORY = Path("/dev/shm"), Path("/tmp")  # noqa: S108 - one writer
 """Where the cache lies: on the tmpfs that nearly every container has, of 64 MB. It counts as the container's memory."""
@@ -44,32 +46,30 @@ FRONT = (
 )
 """Settings that only nginx.conf can heed; what it names for them begins with the setting's name."""
 
-WORKER_BYTES = 64 << 20
-"""What a uWSGI process may need; `auto` puts no more of them into the memory."""
+PROCESS_BYTES = 96 << 20
+"""Memory that PROCESSES=auto plans for each uWSGI process."""
 
-FRONT_BYTES = 32 << 20
-"""What nginx, supervisord and uWSGI's master take of the memory."""
+OTHER_BYTES = 64 << 20
+"""Memory that WORKER_MEMORY=auto leaves to Nginx, PID 1 and uWSGI's master."""
+
+MIN_GROWTH_MEGABYTES = 16
+"""The lowest value of WORKER_MEMORY=auto."""
 
 MAX_FILES = 65536
 """Programs loop over or allocate for as many files as they may open: a limit of 10^9 is none."""
-
-# What Kubernetes puts into the environment for a service that is named uwsgi.
-KUBERNETES = re.compile(r"UWSGI_(SERVICE_(HOST|PORT.*)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
 
 
 def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
     """What the configuration files may name: each setting, `auto` computed, and what follows from the machine."""
     named = settings.values()
-    if settings.WEB_CONCURRENCY == "auto":
-        fitting = max(1, limit.memory // WORKER_BYTES)
-        named["WEB_CONCURRENCY"] = str(min(max(2, math.ceil(limit.cpus)), fitting))
+    if settings.PROCESSES == "auto":
+        named["PROCESSES"] = str(max(1, min(math.ceil(limit.cpus), limit.memory // PROCESS_BYTES)))
     if settings.WORKER_MEMORY == "auto":
-        share = (limit.memory * 8 // 10 - FRONT_BYTES) // int(named["WEB_CONCURRENCY"]) >> 20
-        named["WORKER_MEMORY"] = "0" if limit.memory_from == "the machine" else str(max(WORKER_BYTES >> 20, share))
+        # While one uWSGI replaces another, there are twice as many workers.
+        growth = (limit.memory * 8 // 10 - OTHER_BYTES) // (2 * int(named["PROCESSES"])) >> 20
+        named["WORKER_MEMORY"] = "0" if limit.memory_from == "the machine" else str(max(MIN_GROWTH_MEGABYTES, growth))
     if not settings.ADMIN_PORT or "nginx/admin.conf" not in _front():
         named["ADMIN_PORT"] = "0"
-    else:
-        named["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS)
     files = _raise_file_limit()
     ipv6 = "[::]" if _has_ipv6() else "127.0.0.1"
     proxies = settings.TRUSTED_PROXIES.split()
@@ -78,7 +78,8 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
     rate = re.match(r"\d+", settings.RATE_LIMIT)
     return named | {
         "PORTS": " ".join(named[name] for name in ports(named)),
-        "FLASK_DEBUG": named["DEBUG"],
+        "CONCURRENCY": "greenlets" if settings.GREENLETS else "threads",
+        "RELOAD_MERCY": named["GRACE_PERIOD" if settings.DEBUG else "REQUEST_TIMEOUT"],
         "NGINX_WORKERS": str(math.ceil(limit.cpus)),
         "NGINX_CONNECTIONS": str(min(files // 2, 4096)),
         "MAX_FILES": str(files),
@@ -109,8 +110,8 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
     }
 
 
-def leave_root() -> list[str]:
-    """Becomes the image's user if the container was told to run as root; why it can't, if it can't."""
+def drop_privileges() -> list[str]:
+    """Become the image's user if the container was started as root. Return the problem if that fails."""
     if os.geteuid() != 0:
         return []
     try:
@@ -118,20 +119,27 @@ def leave_root() -> list[str]:
         os.setresgid(*[GROUP] * 3)
         os.setresuid(*[USER] * 3)
     except PermissionError:
-        return [f"it was started as root, and may not become the user {USER}: leave out --user 0, or --cap-drop"]
+        return [f"the container was started as root and must not become user {USER}: remove --user 0 or --cap-drop"]
     return []
 
 
-def uwsgi_variables() -> list[str]:
-    """Problems of the UWSGI_* variables, which uWSGI takes for its options; drops those that Kubernetes makes."""
-    fixed = set(re.findall(r"^([a-z-]+) *=", (CONFIG / "uwsgi.ini").read_text(), re.MULTILINE))
+def folder_problems() -> list[str]:
+    """Return a problem if a folder that startup and the programs write to is not writable."""
+    folders = " and ".join(str(folder) for folder in (RUN, Path("/tmp")) if not os.access(folder, os.W_OK))  # noqa: S108
+    if not folders:
+        return []
+    return [f"{folders} must be writable: with --read-only, add --tmpfs /run --tmpfs /tmp to docker run"]
+
+
+def uwsgi_variables(environ: Mapping[str, str]) -> list[str]:
+    """Return the problems of the UWSGI_* variables in the app's environment: uWSGI reads them as its options."""
+    fixed = dict(re.findall(r"^([a-z-]+) *=(?: *\$\(([A-Z_]+)\)$)?", (CONFIG / "uwsgi.ini").read_text(), re.MULTILINE))
     problems = []
-    for name in [name for name in os.environ if name.startswith("UWSGI_")]:
+    for name in [name for name in environ if name.startswith("UWSGI_")]:
         option = name.removeprefix("UWSGI_").lower().replace("_", "-")
-        if KUBERNETES.fullmatch(name):
-            del os.environ[name]
-        elif option in fixed:
-            problems.append(f"{name} has no effect: uwsgi.ini sets {option}")
+        if option in fixed:
+            use = f"; use the setting {fixed[option]}" if fixed[option] in Settings.model_fields else ""
+            problems.append(f"{name} has no effect: uwsgi.ini sets {option}{use}")
         elif option not in _uwsgi_options():
             problems.append(f"{name} is not an option of uWSGI")
     return problems
@@ -143,20 +151,22 @@ def _uwsgi_options() -> set[str]:
     return set(re.findall(r"--([a-z0-9-]+)", text))
 
 
-def unknown_placeholders(named: dict[str, str]) -> list[str]:
-    """Problems of the configuration files: names in them that have no value."""
+def unknown_placeholders(named: dict[str, str], app_environ: Mapping[str, str]) -> list[str]:
+    """Return the problems of the configuration files: names in them that have no value."""
+    known = {
+        "uwsgi.ini": named.keys() | app_environ.keys(),  # uWSGI replaces the variables of its environment
+        "supervisord.ini": named.keys() | os.environ.keys(),
+    }
     problems = []
     for file, pattern in PLACEHOLDERS.items():
-        # uWSGI and supervisor read the whole environment; nginx gets nothing that wasn't checked.
-        known = named.keys() if pattern is NGINX_PLACEHOLDER else named.keys() | os.environ.keys()
         text = _source(file).read_text() if _wanted(file, named) else ""
-        for name in sorted(set(pattern.findall(text)) - known):
+        for name in sorted(set(pattern.findall(text)) - known.get(file, named.keys())):
             problems.append(f"{file} names {name}, which has no value: it is not a setting, or not set")
     return problems
 
 
-def unheeded(settings: Settings) -> list[str]:
-    """What the app's own error pages lack, and which settings its own nginx.conf makes void, if it has them."""
+def ignored_settings(settings: Settings) -> list[str]:
+    """Return what the app's own error pages lack, and the settings that its own nginx.conf ignores."""
     pages = [APP / "errors" / name for name in ("error.html", "error.json")]
     missing = [f"there is no {page}, but other error pages" for page in pages if not page.exists()]
     if missing and pages[0].parent.is_dir():
@@ -197,22 +207,36 @@ def ports(named: dict[str, str]) -> list[str]:
     return ["PORT", *tls, *(["ADMIN_PORT"] if named["ADMIN_PORT"] != "0" else [])]
 
 
-def render(settings: Settings, named: dict[str, str]) -> None:
-    """Writes nginx's files with the values in them, what the health check asks, and what the status page shows."""
-    # Left over where a container is started again. For a reader of the fifo nginx -t would wait.
+def render(settings: Settings, named: dict[str, str]) -> list[str]:
+    """Write to /run what the programs read. Return the problem if that fails, for example when /run is full."""
+    try:
+        _render(settings, named)
+    except OSError as error:
+        return [f"{error.filename} cannot be written: {error.strerror}"]
+    return []
+
+
+def _render(settings: Settings, named: dict[str, str]) -> None:
+    # A container that starts again has the files of its last run. nginx -t would wait for a reader of the FIFO.
     for name in "stopping", "metrics.fifo":
         (RUN / name).unlink(missing_ok=True)
     (RUN / "nginx").mkdir(exist_ok=True)
     for file, pattern in PLACEHOLDERS.items():
-        if pattern is NGINX_PLACEHOLDER:
-            (RUN / file).unlink(missing_ok=True)
-            if _wanted(file, named):
-                text = pattern.sub(lambda match: named[match[1]], _source(file).read_text())
-                (RUN / file).write_text(text)
+        if file == "supervisord.ini":
+            continue
+        (RUN / file).unlink(missing_ok=True)
+        if _wanted(file, named):
+            # uWSGI replaces variables of its environment itself, so other names stay as they are.
+            text = pattern.sub(lambda match: named.get(match[1], match[0]), _source(file).read_text())
+            (RUN / file).write_text(text)
     (RUN / "health").write_text(f"{named['PORT']}{named['HEALTH_PATH']}")
-    shutil.rmtree(METRICS, ignore_errors=True)
-    METRICS.mkdir()
+    for folder in METRICS, environment.PROFILE_SECRETS:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+    for name, text in settings.profile_secrets().items():
+        (environment.PROFILE_SECRETS / name).write_text(text)
     (RUN / "settings.json").write_text(json.dumps(settings.report(named)))
+    values_file.write(named)
 
 
 def nginx_problem() -> list[str]:

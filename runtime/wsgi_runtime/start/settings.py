@@ -6,7 +6,6 @@ Precedence: the environment, then the file /run/secrets/NAME, then the profile's
 
 import os
 from difflib import get_close_matches
-from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,9 +15,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, Validation
 from pydantic_settings import BaseSettings, SettingsConfigDict, YamlConfigSettingsSource
 
 from wsgi_runtime import APP, CONFIG
-
-SECRETS = Path("/run/secrets")
-"""Where Docker and Kubernetes put secrets, a file each."""
+from wsgi_runtime.environment import SECRETS
 
 
 class BadSettings(Exception):
@@ -65,11 +62,12 @@ class Settings(BaseSettings):
         validate_default=True,
         description="private port: `/status`, `/status.json`, `/metrics`, for clients with private addresses; 0: off",
     )
-    WEB_CONCURRENCY: Annotated[int, Field(ge=1, le=1024)] | Auto = Field(
+    PROCESSES: Annotated[int, Field(ge=1, le=1024)] | Auto = Field(
         "auto",
         union_mode="left_to_right",
-        description="uWSGI processes; auto: one for each CPU that the container may use, more gain nothing; "
-        "at least 2, so that one serves while the other is replaced; and no more than its memory holds at 64 MB each",
+        validation_alias=AliasChoices("PROCESSES", "WEB_CONCURRENCY"),
+        description="uWSGI processes; auto: one for each CPU that the container may use, "
+        "and no more than its memory holds at 96 MB each",
     )
     THREADS: int = Field(
         8,
@@ -78,10 +76,11 @@ class Settings(BaseSettings):
         description="threads a uWSGI process: so many requests can wait for something at once; "
         "for an app that only computes 1 takes a quarter less CPU time (`bench/README.md`)",
     )
-    ASYNC: int = Field(
+    GREENLETS: int = Field(
         0,
         ge=0,
         le=100_000,
+        validation_alias=AliasChoices("GREENLETS", "ASYNC"),
         description="gevent greenlets a uWSGI process, instead of threads; needs gevent in `requirements.txt`; 0: off",
     )
     REQUEST_TIMEOUT: Seconds = Field(
@@ -140,8 +139,9 @@ class Settings(BaseSettings):
     WORKER_MEMORY: Annotated[int, Field(ge=0, le=1 << 20)] | Auto = Field(
         "auto",
         union_mode="left_to_right",
-        description="a worker is replaced, after a request, when it takes so many MB; 0: never; "
-        "auto: its share of 80 % of the container's memory limit less 32 MB, at least 64; never without a limit",
+        description="MB that a worker may grow by, measured since it has loaded the app; then uWSGI is replaced "
+        "without losing a request; 0: never; auto: 80 % of the container's memory limit less 64 MB, divided by twice "
+        "PROCESSES, at least 16; never without a limit",
     )
     LOG_LEVEL: Literal["debug", "info", "warning", "error", "critical"] = Field(
         "info", description="`debug`, `info`, `warning`, `error` or `critical`: what is less severe is not logged"
@@ -180,13 +180,13 @@ class Settings(BaseSettings):
             raise ValueError("PORT is the same; give it another, or 0 for none")
         return port
 
-    @field_validator("ASYNC")
+    @field_validator("GREENLETS")
     @classmethod
-    def _greenlets_can_be_had(cls, greenlets: int) -> int:
+    def _gevent_is_installed(cls, greenlets: int) -> int:
         if greenlets == 1:
-            raise ValueError("it should be 2 at least, or 0")
-        if greenlets and not find_spec("gevent"):
-            raise ValueError("gevent is not installed; add it to src/requirements.txt, and build again")
+            raise ValueError("must be 0, or at least 2")
+        if greenlets and not any(Path("/venv/lib").glob("python*/site-packages/gevent")):
+            raise ValueError("gevent is not installed; add it to src/requirements.txt and build the image again")
         return greenlets
 
     @field_validator("TRUSTED_PROXIES")
@@ -203,8 +203,8 @@ class Settings(BaseSettings):
     def _fit_together(self) -> "Settings":
         given = self.model_fields_set
         problems = []
-        if self.ASYNC and "THREADS" in given:
-            problems.append("THREADS has no effect beside ASYNC; leave one of them out")
+        if self.GREENLETS and "THREADS" in given:
+            problems.append("THREADS has no effect beside GREENLETS; remove one of them")
         if self.STATIC_INDEX and not Path(self.STATIC_PATH, "index.html").is_file():
             problems.append(f"STATIC_INDEX is on, but there is no index.html in {self.STATIC_PATH}")
         if (self.TLS_CERT is None) != (self.TLS_KEY is None):
@@ -239,8 +239,20 @@ class Settings(BaseSettings):
         return env_settings, file_secret_settings, profile
 
     def values(self) -> dict[str, str]:
-        """Each setting that has a value, as text for the environment: switches are 1 and 0, secrets are plain."""
-        return {name: _text(value) for name, value in self if value is not None}
+        """Return each setting that has a value as text: switches are 1 and 0, secrets are left out."""
+        return {
+            name: str(int(value) if isinstance(value, bool) else value)
+            for name, value in self
+            if value is not None and not isinstance(value, SecretStr)
+        }
+
+    def profile_secrets(self) -> dict[str, str]:
+        """Return the secrets that come from the profile, by name."""
+        return {
+            name: value.get_secret_value()
+            for name, value in self
+            if isinstance(value, SecretStr) and self._origin(name) == "profile"
+        }
 
     def report(self, named: dict[str, str]) -> list[dict[str, str]]:
         """For people: each setting's name, value (what `auto` came to is in `named`) and origin; secrets are hidden."""
@@ -292,12 +304,6 @@ def _complaint(detail: Any) -> str:
     secret = "SecretStr" in str(Settings.model_fields[name].annotation)
     reason = detail["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     return f"is {'(hidden)' if secret else repr(detail['input'])}: {reason}"
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    return str(int(value) if isinstance(value, bool) else value)
 
 
 def _names(name: str) -> list[str]:

@@ -16,7 +16,7 @@ App = Callable[..., Iterable[bytes]]
 READ_BYTES = 1 << 16
 
 OUTGROWN_PAUSE_SECONDS = 1
-"""A thread of a worker that has outgrown WORKER_MEMORY waits so long after each request, until the worker is replaced."""
+"""A worker that has outgrown WORKER_MEMORY waits so long after each request, until it is replaced."""
 
 UNBLOCKED_SIGNALS = signal.SIGTERM, signal.SIGINT, signal.SIGCHLD
 """uWSGI blocks all signals in its threads, and child processes inherit that."""
@@ -64,7 +64,8 @@ class Server:
     def failed(self, message: str) -> None:
         """Log the exception that is being handled."""
         self._worker.exceptions += 1
-        logging.log_exception(*sys.exc_info(), message)
+        kind, error, trace = sys.exc_info()
+        logging.log_exception(kind, error, trace, message)
 
     def end(self, core: Core) -> None:
         """A request is over."""
@@ -82,9 +83,7 @@ class Response:
     becomes a 500.
     """
 
-    def __init__(
-        self, server: Server, core: Core, environ: dict[str, Any], start_response: Callable[..., Any]
-    ) -> None:
+    def __init__(self, server: Server, core: Core, environ: dict[str, Any], start_response: Callable[..., Any]) -> None:
         self._server = server
         self._core = core
         self._start_response = start_response
@@ -139,7 +138,8 @@ class Response:
             # As WSGI has it, a string of bytes (PEP 3333, "Unicode Issues"); a name in Python may be any.
             endpoint = self._core.endpoint.encode().decode("latin-1")
             headers = [*headers, ("X-Wsgi-Endpoint", endpoint)]
-        self._send = send = self._start_response(self._status, headers)
+        send: Callable[[bytes], Any] = self._start_response(self._status, headers)
+        self._send = send
         return send
 
     def _next(self) -> bytes:
@@ -165,6 +165,7 @@ class Response:
         self._send_headers()
 
     def __iter__(self) -> "Response":
+        """Return itself."""
         return self
 
     def __next__(self) -> bytes:
