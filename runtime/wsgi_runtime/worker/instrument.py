@@ -99,12 +99,14 @@ def keep_by_worker(values: Any) -> None:
     uWSGI's master is in the name too, as workers of one that was killed may still be counting.
     """
     worker = uwsgi.worker_id()
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = "/run/metrics"
     values.ValueClass = values.MultiProcessValue(lambda: f"{uwsgi.masterpid()}-{worker}" if worker else "check")
 
 
-os.environ.pop("UWSGI_ORIGINAL_PROC_NAME", None)  # uWSGI's own
+# uWSGI sets these for itself.
+for name in "UWSGI_ORIGINAL_PROC_NAME", "UWSGI_RELOADS":
+    os.environ.pop(name, None)
 with open("/run/values.json") as file:  # noqa: PTH123 - pathlib and json may be the app's own
     admin = '"ADMIN_PORT": "0"' not in file.read()
 if admin:
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = "/run/metrics"
     sys.meta_path.insert(0, AfterImport({"flask.app": name_endpoints, "prometheus_client.values": keep_by_worker}))
