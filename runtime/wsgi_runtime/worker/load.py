@@ -37,6 +37,8 @@ def load():  # type: ignore[no-untyped-def]
     """Return the WSGI callable for uWSGI; does not return if the app can't be loaded."""
     import time
 
+    for name in "UWSGI_ORIGINAL_PROC_NAME", "UWSGI_RELOADS":  # uWSGI sets these for itself
+        os.environ.pop(name, None)
     fingerprints, scoreboard, values, hooks, logging, serve = import_ours()  # type: ignore[no-untyped-call]
     settings = values.read()
     logging.set_up(settings["LOG_LEVEL"])
