@@ -6,7 +6,7 @@ import sys
 from typing import NoReturn
 
 from wsgi_runtime import logs
-from wsgi_runtime.start import limits, prepare, tls
+from wsgi_runtime.start import limits, nginx_memory, prepare, tls
 from wsgi_runtime.start.settings import BadSettings, Settings, load
 
 BAD_SETTINGS = 78
@@ -27,6 +27,9 @@ def main() -> NoReturn:
     problems += prepare.unknown_placeholders(named) + prepare.unheeded(settings) + prepare.uwsgi_variables()
     if settings.TLS_CERT and settings.TLS_KEY:
         problems += tls.problem(settings.TLS_CERT, settings.TLS_KEY)
+    problems += nginx_memory.max_body_problem(
+        settings.MAX_BODY_SIZE, settings.max_body_bytes, limit.memory, nginx_memory.spool()
+    )
     for name in prepare.ports(named):
         problems = problems or prepare.port_problem(name, int(named[name]))
     if not problems:
