@@ -23,7 +23,10 @@ def main() -> None:
         signal.signal(ignored, signal.SIG_IGN)
     board = Scoreboard()
     pipes = [Pipe(fd, CONVERTERS[name]) for name, fd in json.loads(os.environ["LOG_PIPES"]).items()]
-    pump = Pump(pipes, Output(1, values.read()["LOG_FORMAT"] == "text"))
+    # Since PEP 475 a signal alone doesn't end a poll.
+    wakeup, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(write_end)
+    pump = Pump([*pipes, Pipe(wakeup, lambda _: b"")], Output(1, values.read()["LOG_FORMAT"] == "text"))
     before = board.dropped_lines
     while not stopping:
         pump.turn()
