@@ -204,6 +204,12 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return lambda app, **files: lay_out(tmp_path_factory.mktemp(app), app, **files)
 
 
+@pytest.fixture(scope="session")
+def metrics_image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Image of the app that counts with prometheus_client."""
+    return build(lay_out(tmp_path_factory.mktemp("metrics"), "metrics"))
+
+
 @pytest.fixture(scope="module")
 def container(start: Callable[..., Container]) -> Container:
     """Container as `docker run -p 80:80 wsgi` starts it, for tests that change nothing in it."""
