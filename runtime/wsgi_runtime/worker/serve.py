@@ -10,10 +10,9 @@ from typing import Any
 
 from wsgi_runtime.scoreboard import Slot, Worker
 from wsgi_runtime.worker import logging
+from wsgi_runtime.worker.body import Body
 
 App = Callable[..., Iterable[bytes]]
-
-READ_BYTES = 1 << 16
 
 OUTGROWN_PAUSE_SECONDS = 1
 """A worker that has outgrown WORKER_MEMORY waits so long after each request, until it is replaced."""
@@ -89,7 +88,9 @@ class Response:
         self._start_response = start_response
         self._report_endpoint = environ.pop("WSGI_ENDPOINT_HEADER", "")
         has_body = environ.get("CONTENT_LENGTH") not in ("", "0", None)
-        self._input = environ["wsgi.input"] if has_body else None
+        self._input = Body(environ["wsgi.input"]) if has_body else None
+        if self._input:
+            environ["wsgi.input"] = self._input
         self._status = ""
         self._headers: list[tuple[str, str]] = []
         self._send: Callable[[bytes], Any] | None = None
@@ -138,6 +139,8 @@ class Response:
             # As WSGI has it, a string of bytes (PEP 3333, "Unicode Issues"); a name in Python may be any.
             endpoint = self._core.endpoint.encode().decode("latin-1")
             headers = [*headers, ("X-Wsgi-Endpoint", endpoint)]
+        if self._input:
+            self._input.settle(keep=not isinstance(self._body, list))
         send: Callable[[bytes], Any] = self._start_response(self._status, headers)
         self._send = send
         return send
@@ -184,20 +187,12 @@ class Response:
         return chunk
 
     def close(self) -> None:
-        """End the request: close the app's iterable, and read what it has left of the request's body.
-
-        To leave it unread would reset the connection to nginx, and lose the response.
-        """
+        """End the request."""
         try:
             if hasattr(self._body, "close"):
                 self._body.close()
         except BaseException:
             self._server.failed(" when the response was closed")
-        try:
-            while self._input and self._input.read(READ_BYTES):
-                pass
-        except OSError:
-            pass  # the client has left
         self._server.end(self._core)
 
 
