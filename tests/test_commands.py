@@ -60,7 +60,7 @@ def test_make_run_serves_and_says_where_and_how_to_stop(name: str) -> None:
     address = make("status", f"NAME={name}").stdout.splitlines()[0]
     assert requests.get(f"{address}.json", timeout=5).json()["healthy"]
     assert make("reload", f"NAME={name}").returncode == 0
-    until(lambda: "chain reloading complete" in docker("logs", name), "the code is loaded again")
+    until(lambda: "the new uWSGI has loaded the app and takes over" in docker("logs", name), "the code is loaded again")
     assert make("stop", f"NAME={name}").returncode == 0
     assert docker("inspect", "--format={{.State.ExitCode}}", name) == "0"
 
