@@ -10,7 +10,8 @@ from typing import NoReturn
 
 from wsgi_runtime import environment, logs
 from wsgi_runtime.start import limits, nginx_memory, prepare, tls
-from wsgi_runtime.start.settings import BadSettings, Settings, load
+from wsgi_runtime.start.load import BadSettings, load
+from wsgi_runtime.start.settings import Settings
 
 BAD_SETTINGS = 78
 """EX_CONFIG of sysexits(3)."""

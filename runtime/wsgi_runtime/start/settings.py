@@ -6,30 +6,20 @@ Precedence: the environment, then the file /run/secrets/NAME, then the profile's
 
 import os
 import re
-from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, YamlConfigSettingsSource
+from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 
 from wsgi_runtime import APP, CONFIG
 from wsgi_runtime.environment import SECRETS
+from wsgi_runtime.start import sources
 
-
-class BadSettings(Exception):
-    """The container can't start as it was told to; `problems` holds one sentence for each reason."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
-
-
-# What the front may be told without quoting: nothing here means anything to nginx.
-UrlPath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-]$")]
-FilePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]+$")]
+# These characters need no quotes in nginx's files.
+UrlPath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-]$", examples=["/a/path"])]
+FilePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]+$", examples=["/tls/server.pem"])]
 NGINX_PATHS = ("/.container", "/.protected")
 """Paths that nginx.conf uses itself."""
 
@@ -125,6 +115,7 @@ class Settings(BaseSettings):
     RATE_LIMIT: str = Field(
         "off",
         pattern=r"^(off|[1-9][0-9]{0,5}r/[sm])$",
+        examples=["off", "20r/s"],
         description="requests a second or minute for each client address (IPv6: each /64), as in `20r/s`; "
         "as many at once; more get a 429",
     )
@@ -177,7 +168,7 @@ class Settings(BaseSettings):
     def _profile_exists(cls, name: str) -> str:
         known = sorted(path.stem for path in (CONFIG / "profiles").glob("*.yaml"))
         if name not in known:
-            raise ValueError(f"there are the profiles {', '.join(known)}")
+            raise ValueError(f"must be one of {', '.join(known)}")
         return name
 
     @field_validator("RATE_LIMIT", "MAX_BODY_SIZE", "CSP", mode="before")
@@ -188,9 +179,9 @@ class Settings(BaseSettings):
 
     @field_validator("ADMIN_PORT")
     @classmethod
-    def _private_is_not_public(cls, port: int, info: ValidationInfo) -> int:
+    def _admin_port_is_not_the_public_port(cls, port: int, info: ValidationInfo) -> int:
         if port == info.data.get("PORT"):
-            raise ValueError("PORT is the same; give it another, or 0 for none")
+            raise ValueError("must differ from PORT, or be 0 to turn it off")
         return port
 
     @field_validator("GREENLETS")
@@ -253,12 +244,27 @@ class Settings(BaseSettings):
         cls, settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
     ):
         """The sources in the order of precedence, highest first (pydantic-settings calls this)."""
-        chosen = file_secret_settings() | env_settings()
-        name = chosen.get("PROFILE", cls.model_fields["PROFILE"].default)
-        profile = YamlConfigSettingsSource(settings_cls, CONFIG / "profiles" / f"{name}.yaml")
-        if "PROFILE" in profile():
-            raise ValueError("it names a PROFILE, which has no effect there")
-        return env_settings, file_secret_settings, profile
+        settings = [names(name) for name in cls.model_fields]
+        secrets = sources.secrets(each for setting in settings for each in setting)
+        name = (secrets | env_settings()).get("PROFILE", cls.model_fields["PROFILE"].default)
+        profile = sources.profile(name)
+        problems: dict[str, str] = {}
+        for source in profile, secrets, os.environ:
+            problems |= {key: value for key, value in source.items() if isinstance(value, sources.Problem)}
+            problems |= sources.conflicts(source, settings)
+        return (
+            InitSettingsSource(settings_cls, problems),
+            env_settings,
+            InitSettingsSource(settings_cls, secrets),
+            InitSettingsSource(settings_cls, profile),
+        )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_problem_of_a_source(cls, value: Any) -> Any:
+        if isinstance(value, sources.Problem):
+            raise ValueError(value)
+        return value
 
     @property
     def max_body_bytes(self) -> int:
@@ -295,47 +301,15 @@ class Settings(BaseSettings):
         return rows
 
     def _origin(self, name: str) -> str:
-        names = _names(name)
-        if any(os.environ.get(each) for each in names):
+        if any(os.environ.get(each) for each in names(name)):
             return "environment"
-        if any((SECRETS / each).is_file() for each in names):
+        if any((SECRETS / each).is_file() for each in names(name)):
             return "secret"
         return "profile" if name in self.model_fields_set else "default"
 
 
-def load() -> Settings:
-    """Reads the settings of this container.
-
-    Raises BadSettings, with every setting that is wrong: its name, what it got and what it takes.
-    """
-    try:
-        return Settings(_secrets_dir=SECRETS if SECRETS.is_dir() else None)  # type: ignore[call-arg]
-    except ValidationError as error:
-        complaints: dict[str, list[str]] = {}
-        together: list[str] = []
-        for detail in error.errors():
-            if detail["loc"]:
-                complaints.setdefault(str(detail["loc"][0]), []).append(_complaint(detail))
-            else:
-                together = detail["msg"].removeprefix("Value error, ").splitlines()
-        raise BadSettings([f"{name} {', or '.join(said)}" for name, said in complaints.items()] + together) from None
-    except (yaml.YAMLError, ValueError, OSError) as error:
-        raise BadSettings([f"the profile can't be read: {' '.join(str(error).split())}"]) from None
-
-
-def _complaint(detail: Any) -> str:
-    """One error of pydantic's as the rest of a sentence that begins with the setting's name."""
-    name = str(detail["loc"][0])
-    if detail["type"] == "extra_forbidden":
-        meant = get_close_matches(name, Settings.model_fields, 1)
-        return "in the profile is not a setting" + (f" (is {meant[0]} meant?)" if meant else "")
-    secret = "SecretStr" in str(Settings.model_fields[name].annotation)
-    reason = detail["msg"].removeprefix("Value error, ").replace("Input should", "it should")
-    return f"is {'(hidden)' if secret else repr(detail['input'])}: {reason}"
-
-
-def _names(name: str) -> list[str]:
-    """A setting's name, and its aliases."""
+def names(name: str) -> list[str]:
+    """Return a setting's name and its aliases."""
     alias = Settings.model_fields[name].validation_alias
     return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [name]
 
@@ -344,7 +318,7 @@ def table() -> str:
     """The settings as the Markdown table of README."""
     rows = ["| name (alias) | default | meaning |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
-        alias = "".join(f" (`{alias}`)" for alias in _names(name)[1:])
+        alias = "".join(f" (`{alias}`)" for alias in names(name)[1:])
         default = {"None": "(none)", "": "(none)", "True": "on", "False": "off"}.get(str(field.default), field.default)
         rows.append(f"| `{name}`{alias} | {default} | {field.description} |")
     return "\n".join(rows)

@@ -1,0 +1,66 @@
+"""Loading the settings, and the sentences about those that are wrong."""
+
+import os
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+from wsgi_runtime.start.settings import Settings, names
+from wsgi_runtime.start.sources import Problem
+
+
+class BadSettings(Exception):
+    """The container must not start; `problems` has one sentence for each reason."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def load() -> Settings:
+    """Return the settings of this container.
+
+    Raises BadSettings with each setting that is wrong: its name, what it got and what it takes.
+    """
+    try:
+        return Settings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        problems = [problem for detail in error.errors() for problem in _problems(detail)]
+        raise BadSettings(list(dict.fromkeys(problems))) from None
+
+
+def _problems(detail: Any) -> list[str]:
+    """Return the sentences about one error of pydantic. The alternatives of a union give the same sentence."""
+    reason = detail["msg"].removeprefix("Value error, ")
+    if not detail["loc"]:  # several settings do not fit together
+        return list(reason.splitlines())
+    if isinstance(detail["input"], Problem):
+        return [detail["input"]]
+    name = str(detail["loc"][0])
+    if detail["type"] == "extra_forbidden":
+        meant = get_close_matches(name, Settings.model_fields, 1)
+        return [f"{name} in the profile is not a setting" + (f" (is {meant[0]} meant?)" if meant else "")]
+    schema = Settings.model_json_schema(by_alias=False)["properties"][name]
+    if detail["type"] != "value_error":
+        reason = f"must be {_takes(schema)}"
+    value = "(hidden)" if schema.get("format") == "password" or "SecretStr" in str(schema) else repr(detail["input"])
+    given = next((each for each in names(name) if os.environ.get(each)), name)
+    return [f"{given} is {value}: {reason}"]
+
+
+def _takes(schema: dict[str, Any]) -> str:
+    """Return what a setting takes, in words, from its JSON schema."""
+    if "anyOf" in schema:
+        return " or ".join(_takes(each) for each in schema["anyOf"] if each.get("type") != "null")
+    if "const" in schema:
+        return str(schema["const"])
+    if "enum" in schema:
+        return "one of " + ", ".join(schema["enum"])
+    if schema["type"] == "integer":
+        return f"an integer from {schema['minimum']} to {schema['maximum']}"
+    if schema["type"] == "boolean":
+        return "on or off"
+    if "pattern" in schema:
+        return f"like {' or '.join(schema.get('examples', []))}, matching {schema['pattern']}".removeprefix("like , ")
+    return "text"

@@ -1,0 +1,58 @@
+"""The sources of the settings: environment, secrets and the profile. What is wrong with a source becomes a Problem."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from wsgi_runtime import CONFIG
+from wsgi_runtime.environment import SECRETS
+
+
+class Problem(str):
+    """Stands in for the value of a setting that has none: a sentence that says why."""
+
+
+def secrets(names: Iterable[str]) -> dict[str, str]:
+    """Return the secrets that are settings, without white space around them."""
+    found: dict[str, str] = {}
+    for path in [SECRETS / name for name in names]:
+        try:
+            if path.is_file():
+                found[path.name] = path.read_bytes().decode().strip()
+        except OSError as error:
+            found[path.name] = Problem(f"{path.name}: the secret {path} cannot be read: {error.strerror}")
+        except UnicodeDecodeError:
+            found[path.name] = Problem(f"{path.name}: the secret {path} must be UTF-8 text")
+        if "\0" in found.get(path.name, ""):
+            found[path.name] = Problem(f"{path.name}: the secret {path} must not contain a NUL byte")
+    return found
+
+
+def profile(name: str) -> dict[str, Any]:
+    """Return the settings of a profile. Its Problem, if there is one, is the value of PROFILE."""
+    path = Path(CONFIG / "profiles" / f"{name}.yaml")
+    if not path.is_file():  # Settings checks the name
+        return {}
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        return {"PROFILE": Problem(f"the profile {path} cannot be read: {' '.join(str(error).split())}")}
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        return {"PROFILE": Problem(f"the profile {path} must be a mapping of settings to values, as in THREADS: 4")}
+    if "PROFILE" in content:
+        return {"PROFILE": Problem(f"the profile {path} names a PROFILE, which has no effect there; remove it")}
+    return {str(key): value for key, value in content.items()}
+
+
+def conflicts(source: Mapping[str, Any], settings: Iterable[list[str]]) -> dict[str, Problem]:
+    """Return a Problem for each setting that has two values in `source`; `settings` are the names of each setting."""
+    found = {}
+    for names in settings:
+        given = [f"{name} is {source[name]!r}" for name in names if source.get(name) not in (None, "")]
+        if len({str(source[name]) for name in names if source.get(name) not in (None, "")}) > 1:
+            found[names[0]] = Problem(f"{' and '.join(given)}: both name the same setting; remove one of them")
+    return found
