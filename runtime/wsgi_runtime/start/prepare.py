@@ -13,8 +13,8 @@ import subprocess
 from pathlib import Path
 
 from wsgi_runtime import APP, CONFIG, METRICS, RUN
-from wsgi_runtime.start import limits, nginx_memory
 from wsgi_runtime.policy import sources
+from wsgi_runtime.start import limits, nginx_memory
 from wsgi_runtime.start.settings import Settings
 
 USER, GROUP = 10001, 0
