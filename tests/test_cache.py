@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
@@ -274,10 +275,13 @@ def test_the_cache_is_bounded_by_its_number_of_keys(memory: int, in_memory: bool
 def test_the_cache_never_has_more_responses_than_keys(start: Start) -> None:
     """Also while requests come faster than nginx looks at max_size; the oldest go."""
     container = start(FRONT, *ONE_PROCESS, "--env=CACHE=on", "--memory=128m", "--tmpfs=/tmp").wait()
-    sent = {"header": "Cache-Control:max-age=600", "size": "9000"}
-    with requests.Session() as session:
-        for number in range(2500):
-            assert session.get(container.url(f"/n{number}"), params=sent, timeout=20).status_code == 200
+    query = "header=Cache-Control:max-age=600&size=5000"
+    with ThreadPoolExecutor(8) as clients:
+        assert {
+            answer.status_code for answer in clients.map(container.get, [f"/n{n}?{query}" for n in range(2000)])
+        } == {200}
+    assert container.get(f"/n1999?{query}").headers["X-Cache-Status"] == "HIT"
+    assert container.get(f"/n0?{query}").headers["X-Cache-Status"] == "MISS"
     used = int(container.exec("du", "-sk", "/tmp/nginx-cache").split()[0])
     assert 2 << 10 < used < 24 << 10
     assert container.running

@@ -25,9 +25,9 @@ MEDIUM_UPLOAD_BYTES = 1_000_000
 
 @dataclass(frozen=True)
 class Buffers:
-    """Buffer sizes in KB, from a memory limit on.
+    """Buffer sizes in KB for a range of memory limits.
 
-    nginx wants `response_headers` <= (`response_count` - 1) * `response_size`.
+    nginx requires `response_headers` <= (`response_count` - 1) * `response_size`.
     """
 
     memory: int
@@ -75,7 +75,7 @@ def spool(folder: Path = SPOOL, mounts: Path = Path("/proc/self/mounts")) -> Spo
 
 
 def below(limit: int) -> str:
-    """Return a pattern of the numbers below the largest d * 10^k up to `limit`: 25000 gives [0-1]?\\d{1,4}."""
+    """Return a pattern of the numbers below `limit`, which is rounded down to one digit: for 25000 [0-1]?\\d{1,4}."""
     digits = str(limit)
     return f"[0-{int(digits[0]) - 1}]?\\d{{1,{len(digits) - 1}}}"
 
