@@ -156,8 +156,9 @@ class Container(Supervisor):  # type: ignore[misc]
 
     def _serve(self) -> None:
         group = self.process_groups["uwsgi"]
-        # One reference more than supervisor's own keeps the listening socket open while uWSGI is down.
+        # One reference more than supervisor's own keeps a listening socket open while its program is down.
         self._socket = group.socket_manager.get_socket()
+        self._admin_socket = self.process_groups["admin"].socket_manager.get_socket()
         for port in self._values["PORTS"].split():
             self._shutdown.listening += listeners.listen(int(port), int(self._values["LISTEN_BACKLOG"]))
         listening = "".join(f"{fd};" for fd in self._shutdown.listening)
