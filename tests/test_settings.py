@@ -8,8 +8,8 @@ from conftest import REPO
 
 from wsgi_runtime import environment
 from wsgi_runtime.start import prepare, settings, sources
-from wsgi_runtime.start.load import BadSettings, load
 from wsgi_runtime.start.limits import Limits
+from wsgi_runtime.start.load import BadSettings, load
 
 MACHINE = Limits(cpus=4.0, cpus_from="the machine", memory=8 << 30, memory_from="the machine")
 

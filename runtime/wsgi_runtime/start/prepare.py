@@ -15,8 +15,8 @@ from pathlib import Path
 
 from wsgi_runtime import APP, CONFIG, METRICS, RUN, environment
 from wsgi_runtime import values as values_file
-from wsgi_runtime.start import limits
 from wsgi_runtime.policy import sources
+from wsgi_runtime.start import limits
 from wsgi_runtime.start.settings import Settings
 
 USER, GROUP = 10001, 0
@@ -124,11 +124,15 @@ def drop_privileges() -> list[str]:
 
 
 def folder_problems() -> list[str]:
-    """Return a problem if a folder that startup and the programs write to is not writable."""
+    """Return the problems of the folders that startup and the programs read and write."""
+    problems = []
+    secrets = environment.SECRETS
+    if secrets.is_dir() and not os.access(secrets, os.R_OK | os.X_OK):
+        problems.append(f"{secrets} must be readable for user {os.getuid()}: change its mode")
     folders = " and ".join(str(folder) for folder in (RUN, Path("/tmp")) if not os.access(folder, os.W_OK))  # noqa: S108
-    if not folders:
-        return []
-    return [f"{folders} must be writable: with --read-only, add --tmpfs /run --tmpfs /tmp to docker run"]
+    if folders:
+        problems.append(f"{folders} must be writable: with --read-only, add --tmpfs /run --tmpfs /tmp to docker run")
+    return problems
 
 
 def uwsgi_variables(environ: Mapping[str, str]) -> list[str]:
@@ -212,7 +216,7 @@ def render(settings: Settings, named: dict[str, str]) -> list[str]:
     try:
         _render(settings, named)
     except OSError as error:
-        return [f"{error.filename} cannot be written: {error.strerror}"]
+        return [f"{error.filename or RUN} cannot be written: {error.strerror}"]
     return []
 
 

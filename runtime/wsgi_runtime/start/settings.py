@@ -13,9 +13,8 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_valid
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 
 from wsgi_runtime import APP, CONFIG
-from wsgi_runtime.environment import SECRETS
+from wsgi_runtime.environment import SECRETS, files
 from wsgi_runtime.start import sources
-
 
 # These characters need no quotes in nginx's files.
 UrlPath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-]$", examples=["/a/path"])]
@@ -224,7 +223,7 @@ class Settings(BaseSettings):
     ):
         """The sources in the order of precedence, highest first (pydantic-settings calls this)."""
         settings = [names(name) for name in cls.model_fields]
-        secrets = sources.secrets(each for setting in settings for each in setting)
+        secrets = sources.secrets({each for setting in settings for each in setting})
         name = (secrets | env_settings()).get("PROFILE", cls.model_fields["PROFILE"].default)
         profile = sources.profile(name)
         problems: dict[str, str] = {}
@@ -276,7 +275,7 @@ class Settings(BaseSettings):
     def _origin(self, name: str) -> str:
         if any(os.environ.get(each) for each in names(name)):
             return "environment"
-        if any((SECRETS / each).is_file() for each in names(name)):
+        if {path.name for path in files(SECRETS)} & set(names(name)):
             return "secret"
         return "profile" if name in self.model_fields_set else "default"
 

@@ -7,20 +7,19 @@ from typing import Any
 import yaml
 
 from wsgi_runtime import CONFIG
-from wsgi_runtime.environment import SECRETS
+from wsgi_runtime.environment import SECRETS, files
 
 
 class Problem(str):
     """Stands in for the value of a setting that has none: a sentence that says why."""
 
 
-def secrets(names: Iterable[str]) -> dict[str, str]:
+def secrets(names: set[str]) -> dict[str, str]:
     """Return the secrets that are settings, without white space around them."""
     found: dict[str, str] = {}
-    for path in [SECRETS / name for name in names]:
+    for path in [path for path in files(SECRETS) if path.name in names]:
         try:
-            if path.is_file():
-                found[path.name] = path.read_bytes().decode().strip()
+            found[path.name] = path.read_bytes().decode().strip()
         except OSError as error:
             found[path.name] = Problem(f"{path.name}: the secret {path} cannot be read: {error.strerror}")
         except UnicodeDecodeError:
