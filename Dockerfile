@@ -62,7 +62,7 @@ RUN chmod -R a+rX /app /opt/wsgi \
 
 # What browsers fetch gets names with a hash of the content, and is compressed once for all.
 RUN if [ -d /app/static ]; then \
-        /opt/wsgi/venv/bin/python3 -I -m wsgi_runtime.build.assets /app/static \
+        /opt/wsgi/venv/bin/python3 -I -m wsgi_runtime.fingerprints /app/static \
      && find /app/static -type f -size +1000c -regextype egrep \
             -regex '.*\.(css|csv|eot|html?|ico|js|json|map|md|mjs|otf|svg|ttf|txt|wasm|webmanifest|xml)' \
             -exec gzip -9fkn {} + -exec brotli -fk {} +; \

@@ -3,6 +3,7 @@
 export DOCKER_BUILDKIT = 1
 export PORT ?= 80
 export NAME ?= wsgi
+export IMAGE ?= wsgi
 export HTTPS_PORT ?= 443
 ROUNDS ?= 20
 HTTPS := $(if $(TLS),--env HTTPS_PORT --publish $(HTTPS_PORT):$(HTTPS_PORT) --volume $(CURDIR)/.tls:/tls:ro \
@@ -18,9 +19,9 @@ run: image ## Build the image and serve it on port 80 (PORT=8080 for another; TL
 dev: image ## Serve src/ as it is on disk: an edit is live within 2 seconds, a traceback shows on the page
 	@tools/run make dev --env PROFILE=development --user "$$(id -u):0" --volume "$(CURDIR)/src:/app:ro"
 
-image: ## Build the image, tag wsgi
+image: ## Build the image, tag wsgi (IMAGE= for another)
 	@tools/bootstrap
-	@tools/build --tag wsgi .
+	@tools/build --tag $(IMAGE) .
 
 stop: ## Stop the container; requests in flight finish
 	@docker stop $(NAME) > /dev/null
@@ -36,8 +37,7 @@ reload: ## Load the app's code again; no request fails
 
 test: ## Run every test, on the real image
 	@tools/bootstrap test
-	@.venv/bin/python -m pytest --numprocesses=2 --dist=loadfile --ignore=tests/faults
-	@.venv/bin/python -m pytest tests/faults
+	@tools/test
 
 lint: ## Check the code and the configuration files
 	@tools/bootstrap test

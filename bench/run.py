@@ -29,7 +29,7 @@ BENCH = Path(__file__).parent
 REPO = BENCH.parent
 sys.path[:0] = [str(REPO), str(REPO / "tests")]
 
-from conftest import CONTEXT, docker, until  # noqa: E402
+from conftest import CONTEXT, SESSION_LABEL, docker, until  # noqa: E402
 
 from bench import report  # noqa: E402
 from bench.contestants import CASES, CONTESTANTS, FLASK, Case, Contestant  # noqa: E402
@@ -74,7 +74,8 @@ def upload() -> str:
 
 def build(tree: Path, *options: str) -> str:
     """Builds an image; returns its id."""
-    done = subprocess.run([REPO / "tools/build", "--quiet", *options, tree], capture_output=True, text=True)
+    command = [REPO / "tools/build", "--quiet", "--label", SESSION_LABEL, *options, tree]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"bench: an image can't be built: {done.stdout}{done.stderr}")
     return done.stdout.strip()

@@ -15,15 +15,13 @@ PyObject *PyInit__sha2(void) {
 }
 
 /* Without a signal (0), uWSGI ends a worker whose master is gone, in the midst of its requests. Instead the thread that
- * found it out takes no more, until process 1, its parent now, has told all of them to finish (runtime/supervise.py). */
+ * found it out takes no more, until PID 1, its parent now, has told all of them to finish (wsgi_runtime/pid1/crashes.py). */
 extern pid_t masterpid;
 void __real_end_me(int signum);
 void __wrap_end_me(int signum) {
     for (int patience = 100; !signum && patience; patience--) {
         usleep(10000);
         if (getppid() == masterpid) continue;
-        const char *greenlets = getenv("GREENLETS");
-        if (!greenlets || !strcmp(greenlets, "0")) sleep(1); /* a greenlet that sleeps stops all others */
         return;
     }
     __real_end_me(signum);

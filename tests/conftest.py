@@ -1,10 +1,12 @@
-"""What the tests stand on: the real image, and containers of it that show what happened when a test fails."""
+"""Fixtures and helpers of all tests: images, containers, waiting for a condition, and the report of a failure."""
 
+import inspect
 import json
 import os
 import shutil
 import subprocess
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,10 +16,10 @@ from playwright.sync_api import Browser, sync_playwright
 
 REPO = Path(__file__).parent.parent
 DEADLINE = 20
-"""Seconds that anything may take to come true."""
+"""Seconds that `until` waits by default."""
 
 APPS = Path(__file__).parent / "apps"
-"""Each folder plays `src/`."""
+"""Apps: each folder takes the place of `src/`."""
 
 CONTEXT = (
     "Dockerfile",
@@ -28,38 +30,59 @@ CONTEXT = (
         if line[0] == "!" and line != "!src"
     ),
 )
-"""What an image is built from, besides the app."""
+"""Files and folders that an image is built from, besides the app."""
 
 FAKETIME = str(next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")))
-"""Gives a program another time."""
+"""Library that changes the time that a program reads."""
+
+SESSION_LABEL = f"wsgi.test-session={os.environ.setdefault('WSGI_TEST_SESSION', uuid.uuid4().hex)}"
+"""Label of the images that this test run builds. The processes of pytest-xdist inherit the variable."""
 
 HARDENED = ("--read-only", "--tmpfs=/tmp", "--tmpfs=/run", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 
 
 def docker(*words: str, check: bool = True) -> str:
-    """Runs a docker command; returns what it printed on both streams."""
+    """Run a docker command; return its output, standard error included."""
     done = subprocess.run(["docker", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert not check or done.returncode == 0, f"docker {' '.join(words)}: {done.stdout}"
     return done.stdout.strip()
 
 
+def containers_in(condition: Callable[[], object]) -> list["Container"]:
+    """Return the containers that `condition` is a method of, or refers to in its closure."""
+    values = [getattr(condition, "__self__", None)]
+    if inspect.isfunction(condition):
+        values += inspect.getclosurevars(condition).nonlocals.values()
+    return [value for value in values if isinstance(value, Container)]
+
+
 def until(condition: Callable[[], object], what: str, deadline: float = DEADLINE) -> None:
-    """Waits until `condition` holds; fails after `deadline` seconds, saying `what` didn't come true."""
-    end = time.monotonic() + deadline
+    """Wait until `condition` holds. Fail after `deadline` seconds, or once all containers in it have exited."""
+    containers = containers_in(condition)
+    now = time.monotonic()
+    end, next_look = now + deadline, now + 1
     while not condition():
-        assert time.monotonic() < end, f"within {deadline} s: {what}"
+        now = time.monotonic()
+        assert now < end, f"after {deadline} s still not true: {what}"
+        if containers and now > next_look:
+            if not any(container.running for container in containers):
+                # The container may have fulfilled the condition just before its exit.
+                assert condition(), f"the container has exited, so this cannot happen: {what}"
+                return
+            next_look = now + 1
         time.sleep(0.02)
 
 
 def build(context: Path = REPO) -> str:
-    """Builds the image of a tree that is laid out as this one is; returns its id."""
-    done = subprocess.run([REPO / "tools/build", "--quiet", context], capture_output=True, text=True)
+    """Build the image of a tree that is laid out as this repository; return its id."""
+    command = [REPO / "tools/build", "--quiet", "--label", SESSION_LABEL, context]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
 
 
 def lay_out(tree: Path, app: str, **files: str) -> Path:
-    """Copies what an image is built from into `tree`, with one of the apps as its src/, and files changed in that."""
+    """Copy the files of an image into `tree`, with one of the apps as its src/; `files` replace files of that app."""
     for name in CONTEXT:
         copy = shutil.copytree if (REPO / name).is_dir() else shutil.copy
         copy(REPO / name, tree / name)
@@ -70,7 +93,7 @@ def lay_out(tree: Path, app: str, **files: str) -> Path:
 
 
 def certificate(folder: Path, past: bool = False) -> None:
-    """Makes a self-signed one, with its key, that the container's user may read."""
+    """Write a self-signed certificate and its key, both readable for the container's user; `past`: it has expired."""
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     files = ["-keyout", folder / "new.key", "-out", folder / "new.crt"]
@@ -82,83 +105,87 @@ def certificate(folder: Path, past: bool = False) -> None:
 
 
 class Container:
-    """A running container of the image, with its public port published on the loopback."""
+    """Container of an image, with its public port published on 127.0.0.1."""
 
     def __init__(self, image: str, options: tuple[str, ...], command: tuple[str, ...], publish: bool) -> None:
         self.image = image
+        self.test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
         published = ("--publish=127.0.0.1::80",) if publish else ()
         self.id = docker("run", "--detach", *published, *options, image, *command)
 
     @property
     def running(self) -> bool:
-        """Whether process 1 lives."""
+        """True while PID 1 runs."""
         return docker("inspect", "--format={{.State.Running}}", self.id) == "true"
 
     @property
     def address(self) -> str:
-        """Host and port to reach it at."""
-        return docker("port", self.id, "80").splitlines()[0]
+        """Host and port of its public port on this machine."""
+        ports = docker("port", self.id, "80", check=False)
+        if ports.startswith("Error"):
+            state = docker("inspect", "--format={{.State.Status}}, exit code {{.State.ExitCode}}", self.id, check=False)
+            raise AssertionError(f"port 80 is not published: {state}")
+        return ports.splitlines()[0]
 
     @property
     def log(self) -> str:
-        """All lines that it has written so far; of a long one the engine may have a part."""
+        """All complete lines that it has written so far: the engine returns a part of a long line."""
         done = subprocess.run(["docker", "logs", self.id], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         return done.stdout[: done.stdout.rfind("\n") + 1]
 
     @property
     def lines(self) -> list[dict[str, object]]:
-        """Its log, parsed."""
+        """Parsed lines of its log."""
         return [json.loads(line) for line in self.log.splitlines()]
 
     def url(self, path: str) -> str:
-        """The address of `path` on it."""
+        """Return the URL of `path`."""
         return f"http://{self.address}{path}"
 
     def get(self, path: str, **options: object) -> requests.Response:
-        """GETs `path`."""
+        """Return the response to a GET of `path`."""
         return requests.get(self.url(path), timeout=DEADLINE, **options)
 
     def answers(self, path: str = "/health") -> bool:
-        """Whether it answers at all; fails at once if it has died."""
-        assert self.running, f"it ended with exit code {self.exit_code()}"
+        """Return True if `path` is answered with a status below 500. Fail if the container has exited."""
+        assert self.running, f"the container has exited with code {self.exit_code()}"
         try:
             return requests.get(self.url(path), timeout=2).status_code < 500
         except (requests.ConnectionError, requests.Timeout):
             return False
 
     def wait(self) -> "Container":
-        """Waits until it answers."""
+        """Wait until it answers, and return it."""
         until(self.answers, "it answers")
         return self
 
     def exit_code(self, deadline: float = DEADLINE) -> int:
-        """Waits for its end, and returns its code."""
-        until(lambda: not self.running, "it ends", deadline)
+        """Wait for its exit, and return its exit code."""
+        until(lambda: not self.running, "it exits", deadline)
         return int(docker("inspect", "--format={{.State.ExitCode}}", self.id))
 
     def exec(self, *command: str) -> str:
-        """Runs a command in it; returns what that printed."""
+        """Run a command in it; return the output."""
         return docker("exec", self.id, *command)
 
     def evidence(self) -> str:
-        """Its log, and the nginx.conf that it rendered."""
-        look = (
-            ("exec", self.id, "cat", "/run/nginx.conf") if self.running else ("cp", f"{self.id}:/run/nginx.conf", "-")
-        )
-        return f"{docker('logs', '--tail=200', self.id, check=False)}\n\n{docker(*look, check=False)}"
+        """Return its log and its rendered nginx.conf. A tmpfs, and with it the nginx.conf, is lost at the exit."""
+        log = docker("logs", "--tail=200", self.id, check=False)
+        if docker("inspect", "--format={{.State.Running}}", self.id, check=False) == "true":
+            return f"{log}\n\n{docker('exec', self.id, 'cat', '/run/nginx.conf', check=False)}"
+        copy = f"docker cp {self.id}:/run/nginx.conf - | tar --extract --to-stdout"
+        return f"{log}\n\n{subprocess.run(copy, shell=True, capture_output=True, text=True).stdout}"
 
 
 @pytest.fixture(scope="session")
 def image() -> str:
-    """The image of this tree. The tag keeps it when a test removes another one of the same image."""
-    image = build()
-    docker("tag", image, "wsgi:test")
-    return image
+    """Image of this repository."""
+    return build()
 
 
 @pytest.fixture(scope="module")
 def start(image: str, request: pytest.FixtureRequest) -> Iterator[Callable[..., Container]]:
-    """Starts containers that live as long as the module's tests: start(OPTION OF docker run..., command=, image=)."""
+    """Start a container that runs until the module's tests end: start(OPTION OF docker run..., command=, image=)."""
     containers: list[Container] = []
     request.node.containers = containers
 
@@ -167,25 +194,31 @@ def start(image: str, request: pytest.FixtureRequest) -> Iterator[Callable[..., 
         return containers[-1]
 
     yield start
-    for container in containers:
-        docker("rm", "--force", "--volumes", container.id)
+    if containers:
+        docker("rm", "--force", "--volumes", *(container.id for container in containers))
 
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Lays out trees like this repository's around other apps: context(APP, FILE OF src/ = its text...)."""
+    """Lay out a tree like this repository around another app: context(APP, FILE OF src/ = its text...)."""
     return lambda app, **files: lay_out(tmp_path_factory.mktemp(app), app, **files)
+
+
+@pytest.fixture(scope="session")
+def metrics_image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Image of the app that counts with prometheus_client."""
+    return build(lay_out(tmp_path_factory.mktemp("metrics"), "metrics"))
 
 
 @pytest.fixture(scope="module")
 def container(start: Callable[..., Container]) -> Container:
-    """A container as `docker run -p 80:80 wsgi` makes it, for the tests that leave it as it is."""
+    """Container as `docker run -p 80:80 wsgi` starts it, for tests that change nothing in it."""
     return start().wait()
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's chromium, which goes nowhere but to the container."""
+    """Debian's chromium, without the requests that it sends to other hosts by itself."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium",
@@ -197,7 +230,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def app(tmp_path: Path) -> Callable[[str], str]:
-    """Writes a routes.py; returns the option of docker run that mounts it over /app, read-only."""
+    """Write a routes.py; return the option of docker run that mounts it over /app, read-only."""
 
     def app(code: str) -> str:
         (tmp_path / "routes.py").write_text(code)
@@ -209,9 +242,21 @@ def app(tmp_path: Path) -> Callable[[str], str]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Shows the last container's log and rendered nginx.conf below a failure."""
+    """Add the log and the rendered nginx.conf of a failed test's containers to its report.
+
+    These are the containers that its fixtures returned and those that it started, otherwise the module's last one.
+    """
     report = yield
-    containers = getattr(item.getparent(pytest.Module), "containers", [])
-    if report.failed and containers:
-        report.sections.append(("the container", containers[-1].evidence()))
+    started = getattr(item.getparent(pytest.Module), "containers", [])
+    if report.failed:
+        own = [one for one in started if one in item.funcargs.values() or one.test == item.nodeid]
+        for container in own or started[-1:]:
+            report.sections.append((f"container {container.id[:12]} of {container.test}", container.evidence()))
     return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove the untagged images that this test run built."""
+    if not hasattr(session.config, "workerinput"):
+        docker("image", "prune", "--force", f"--filter=label={SESSION_LABEL}", check=False)

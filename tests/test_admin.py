@@ -15,7 +15,6 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as text_format
 from prometheus_client.samples import Sample
 
-METRICS = f"--volume={APPS}/metrics:/app:ro"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
@@ -46,9 +45,9 @@ def until_counted(container: Container, key: tuple[str, ...], value: float) -> d
 
 
 @pytest.fixture(scope="module")
-def counted(start: Callable[..., Container]) -> Container:
+def counted(start: Callable[..., Container], metrics_image: str) -> Container:
     """A container of the app with its own metric."""
-    container = start(METRICS, "--env=WEB_CONCURRENCY=2", "--env=HEALTH_PATH=/hello/health")
+    container = start("--env=PROCESSES=2", "--env=HEALTH_PATH=/hello/health", image=metrics_image)
     until(lambda: container.answers("/hello/first"), "it answers")
     return container
 
@@ -171,9 +170,11 @@ def test_names_beyond_ascii_and_control_characters_in_paths_stop_nothing(
     until(lambda: container.answers("/hello"), "another worker answers")
 
 
-def test_a_request_that_hangs_is_seen_and_its_worker_counted(start: Callable[..., Container]) -> None:
+def test_a_request_that_hangs_is_seen_and_its_worker_counted(
+    start: Callable[..., Container], metrics_image: str
+) -> None:
     """In flight, busy, on the status page; then killed at its deadline."""
-    container = start(METRICS, "--env=WEB_CONCURRENCY=2", "--env=REQUEST_TIMEOUT=4", "--env=GRACE_PERIOD=2")
+    container = start("--env=PROCESSES=2", "--env=REQUEST_TIMEOUT=4", "--env=GRACE_PERIOD=2", image=metrics_image)
     until(lambda: container.answers("/hello/x"), "it answers")
     docker("exec", "--detach", container.id, "python3", "-c", ASK.format("/sleep/60.0"))
 
@@ -200,10 +201,10 @@ def status(container: Container) -> dict:
 
 
 def test_requests_that_wait_for_a_worker_are_counted_where_the_kernel_has_them(
-    start: Callable[..., Container],
+    start: Callable[..., Container], metrics_image: str
 ) -> None:
     """uWSGI's own figure of its queue is always 0."""
-    container = start(METRICS, "--env=WEB_CONCURRENCY=1", "--env=THREADS=1")
+    container = start("--env=PROCESSES=1", "--env=THREADS=1", image=metrics_image)
     until(lambda: container.answers("/hello/x"), "it answers")
     for _ in range(4):
         docker("exec", "--detach", container.id, "python3", "-c", ASK.format("/sleep/15.0"))

@@ -10,6 +10,9 @@ import pytest
 import requests
 from conftest import REPO, docker, until
 
+IMAGE = f"wsgi-test-{os.getpid()}"
+"""Tag of the image, so that the one of somebody's `make run` stays."""
+
 
 def free_port() -> int:
     """A port of this machine that nobody listens on."""
@@ -24,12 +27,17 @@ def name() -> Iterator[str]:
     name = f"wsgi-test-{os.getpid()}"
     yield name
     docker("rm", "--force", name, check=False)
+    docker("image", "rm", IMAGE, check=False)
 
 
 def make(*words: str) -> subprocess.CompletedProcess[str]:
     """Runs make as from a shell."""
     return subprocess.run(
-        ["make", "--no-print-directory", *words], cwd=REPO, capture_output=True, text=True, timeout=120
+        ["make", "--no-print-directory", f"IMAGE={IMAGE}", *words],
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 
@@ -52,7 +60,7 @@ def test_make_run_serves_and_says_where_and_how_to_stop(name: str) -> None:
     address = make("status", f"NAME={name}").stdout.splitlines()[0]
     assert requests.get(f"{address}.json", timeout=5).json()["healthy"]
     assert make("reload", f"NAME={name}").returncode == 0
-    until(lambda: "chain reloading complete" in docker("logs", name), "the code is loaded again")
+    until(lambda: "the new uWSGI has loaded the app and takes over" in docker("logs", name), "the code is loaded again")
     assert make("stop", f"NAME={name}").returncode == 0
     assert docker("inspect", "--format={{.State.ExitCode}}", name) == "0"
 

@@ -59,6 +59,77 @@ def test_the_apps_own_header_wins(front: Container, name: str) -> None:
     assert got.headers.keys() >= set(SECURITY)
 
 
+POLICIES = {
+    "minimal": "object-src 'none'; base-uri 'self'; frame-ancestors 'self'",
+    "strict": "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; "
+    "frame-ancestors 'self'",
+    "off": None,
+    "img-src https://a.example:8443/{x} *; script-src 'nonce-a/b+c=' 'self';": "img-src https://a.example:8443/{x} *; "
+    "script-src 'nonce-a/b+c=' 'self';",
+}
+
+
+@pytest.fixture(scope="module", params=POLICIES)
+def policy(start: Start, request: pytest.FixtureRequest) -> tuple[Container, str | None]:
+    """A container with a value of CSP, and the policy that this stands for."""
+    return start(FRONT, f"--env=CSP={request.param}").wait(), POLICIES[request.param]
+
+
+def test_csp_sets_the_policy_of_pages(policy: tuple[Container, str | None]) -> None:
+    """X-Frame-Options is sent with our policies only."""
+    container, expected = policy
+    got = answer(container, "Content-Type:text/html").headers
+    assert got.get("Content-Security-Policy") == expected
+    framed = expected in (POLICIES["minimal"], POLICIES["strict"])
+    assert got.get("X-Frame-Options") == ("SAMEORIGIN" if framed else None)
+    assert "Content-Security-Policy" not in answer(container, "Content-Type:text/plain").headers
+
+
+def test_minimal_is_the_default(front: Container) -> None:
+    """Apps with inline scripts, styles and foreign files work."""
+    assert answer(front, "Content-Type:text/html").headers["Content-Security-Policy"] == POLICIES["minimal"]
+
+
+@pytest.mark.parametrize(
+    ("header", "csp", "frame_options"),
+    [
+        ("X-Frame-Options:DENY", "object-src 'none'; base-uri 'self'", "DENY"),
+        ("Content-Security-Policy:frame-ancestors *", "frame-ancestors *", None),
+        ("Content-Security-Policy:img-src *", "img-src *", "SAMEORIGIN"),
+        ("Content-Security-Policy:;", ";", None),
+    ],
+)
+def test_an_app_that_sets_one_of_the_frame_headers_decides_alone(
+    front: Container, header: str, csp: str, frame_options: str | None
+) -> None:
+    """Browsers ignore X-Frame-Options next to frame-ancestors: they must not contradict each other."""
+    got = answer(front, "Content-Type:text/html", header).headers
+    assert (got["Content-Security-Policy"], got.get("X-Frame-Options")) == (csp, frame_options)
+
+
+@pytest.mark.parametrize(
+    "value", ["minimum", "on", "default-src 'self'\"", "img-src $host", "img-src a\\", "img-src *\nX: y", "; ;"]
+)
+def test_a_csp_that_is_no_policy_stops_the_container(start: Start, value: str) -> None:
+    """Nor one that could change nginx's configuration."""
+    container = start(f"--env=CSP={value}")
+    assert container.exit_code() == 78
+    assert "CSP is" in container.log
+
+
+@pytest.mark.parametrize("name", ["Strict-Transport-Security", "X-Cache-Status", "Cache-Control", "Retry-After"])
+def test_the_apps_header_is_sent_once(start: Start, front: Container, name: str) -> None:
+    """With the app's value."""
+    assert answer(front, f"{name}:12").headers[name] == "12"
+
+
+def test_the_response_has_the_request_id_of_the_log(front: Container) -> None:
+    """The app's own X-Request-ID is not sent."""
+    got = answer(front, "X-Request-ID:mine").headers["X-Request-ID"]
+    assert re.fullmatch("[0-9a-f]{32}", got)
+    until(lambda: got in front.log, "it is logged")
+
+
 @pytest.mark.parametrize("path", ["/", "/static/style.css", "/hello", "/none", "/static/.hidden"])
 def test_nobody_learns_what_runs_here(container: Container, path: str) -> None:
     """No version of nginx, and nothing of uWSGI and Python."""
@@ -155,7 +226,8 @@ def test_the_apps_own_error_pages_replace_ours(start: Start, tmp_path: Path) -> 
 SNIPPETS = {
     "nginx-http.conf": "map $arg_who $greeting { default hello; ada servus; }\n",
     "nginx-server.conf": 'location = /greeting { return 200 "$greeting\\n"; }\n'
-    "location = /slow { uwsgi_cache_lock on; uwsgi_pass unix:/run/uwsgi.sock; }\n",
+    "location = /slow { uwsgi_cache_lock on; uwsgi_pass unix:/run/uwsgi.sock; }\n"
+    "location = /own { include nginx/uwsgi_params; uwsgi_param HTTP_X_OWN 1; uwsgi_pass unix:/run/uwsgi.sock; }\n",
 }
 
 
@@ -171,12 +243,26 @@ def own(tmp_path: Path) -> Path:
 
 def test_the_app_may_add_to_nginx_conf(start: Start, own: Path) -> None:
     """Inside http, and inside server: with a lock, one request fills the cache while others wait."""
-    container = start(f"--volume={own}:/app:ro", "--env=WEB_CONCURRENCY=1").wait()
+    container = start(f"--volume={own}:/app:ro", "--env=WEB_CONCURRENCY=1", "--env=CACHE=on").wait()
     assert container.get("/greeting?who=ada").text == "servus\n"
     assert "X-Request-ID" in container.get("/greeting").headers
     with ThreadPoolExecutor(10) as crowd:
         query = "/slow?header=Cache-Control:max-age=60&sleep=0.5"
         assert {answer.text for answer in crowd.map(container.get, [query] * 10)} == {"call 1"}
+
+
+def test_a_location_with_a_parameter_of_its_own_includes_the_others(start: Start, own: Path) -> None:
+    """A client's proxy headers don't reach the app there either."""
+    container = start(f"--volume={own}:/app:ro").wait()
+    names = ("HTTP_X_OWN", "HTTP_X_FORWARDED_USER", "HTTP_X_FORWARDED_FOR", "REQUEST_METHOD", "WSGI_ENDPOINT_HEADER")
+    sent = {"X-Forwarded-User": "evil", "X-Forwarded-For": "192.0.2.1", "X-Own": "2"}
+    headers = {"tell": names, "header": ["X-Wsgi-Endpoint:secret", "X-Request-ID:mine"]}
+    got = container.get("/own", params=headers, headers=sent)
+    number, user, client, method, marker = got.text.removeprefix("call 1 ").split(" ")
+    assert (number, user, method, marker) == ("1", "", "GET", "1")
+    assert client not in ("", "192.0.2.1")
+    assert "X-Wsgi-Endpoint" not in got.headers
+    assert got.headers["X-Request-ID"] != "mine"
 
 
 def test_a_container_with_additions_can_be_started_again(start: Start, own: Path) -> None:

@@ -227,7 +227,7 @@ def test_the_id_leads_from_a_timeout_to_its_path_and_its_lines(talkative: Contai
     found = {str(line["source"]): line for line in of_request(talkative, request_id)}
     assert found["app"]["message"] == "will hang"
     assert (found["nginx"]["status"], found["nginx"]["level"]) == (504, "error")
-    assert "/hang takes more than 3 s" in str(found["supervisord"]["message"])
+    assert "request /hang exceeded REQUEST_TIMEOUT (3 s)" in str(found["supervisord"]["message"])
 
 
 def test_a_crash_keeps_what_was_said_before_it(talkative: Container) -> None:

@@ -10,7 +10,7 @@ import pytest
 import requests
 import yaml
 from conftest import DEADLINE, REPO, Container, until
-from test_admin import METRICS, ip
+from test_admin import ip
 
 FOLDER = REPO / "deploy/observability"
 DASHBOARD = json.loads((FOLDER / "grafana/wsgi.json").read_text())
@@ -19,9 +19,9 @@ COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text())
 
 
 @pytest.fixture(scope="module")
-def counted(start: Callable[..., Container]) -> Container:
+def counted(start: Callable[..., Container], metrics_image: str) -> Container:
     """A container that has something to count."""
-    container = start(METRICS, "--env=HEALTH_PATH=/hello/health")
+    container = start("--env=HEALTH_PATH=/hello/health", image=metrics_image)
     until(lambda: container.answers("/hello/first"), "it answers")
     return container
 

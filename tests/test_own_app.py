@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import APPS, DEADLINE, HARDENED, REPO, Container, build, docker, until
+from conftest import APPS, DEADLINE, HARDENED, REPO, SESSION_LABEL, Container, build, docker, until
 from requests.auth import HTTPDigestAuth
 
 Start = Callable[..., Container]
@@ -19,7 +19,8 @@ Context = Callable[..., Path]
 
 def complaint(tree: Path) -> str:
     """What a build that must fail prints while it runs, without the commands that it echoes."""
-    done = subprocess.run([REPO / "tools/build", "--progress=plain", tree], capture_output=True, text=True)
+    command = [REPO / "tools/build", "--progress=plain", "--label", SESSION_LABEL, tree]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode != 0, "it was built"
     return "\n".join(re.findall(r"^#\d+ \d+\.\d+ (.*)", done.stderr, re.MULTILINE))
 
@@ -292,10 +293,16 @@ def test_a_lock_that_no_longer_fits_fails_the_build(context: Context) -> None:
     assert "run make lock" in said
 
 
-def test_requirements_that_do_not_exist_fail_the_build(context: Context) -> None:
-    assert "no-such-release-of-six" in complaint(
-        context("plain", **{"requirements.txt": "no-such-release-of-six==9999\n"})
-    )
+@pytest.mark.parametrize(
+    ("requirement", "named"),
+    [
+        pytest.param("flask==3.1.*\nwerkzeug<3", "depends on werkzeug>=3", id="a library of a library"),
+        pytest.param("no-such-release-of-six==9999\nsix==9999", "no-such-release-of-six", id="nothing there"),
+    ],
+)
+def test_requirements_that_cannot_be_met_fail_the_build(context: Context, requirement: str, named: str) -> None:
+    """pip's message names the package."""
+    assert named in complaint(context("plain", **{"requirements.txt": f"{requirement}\n"}))
 
 
 # --- Packages ---

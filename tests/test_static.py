@@ -131,6 +131,13 @@ def test_what_is_not_there_is_the_apps(front: Container, path: str) -> None:
     assert front.get(path).text.startswith("call ")
 
 
+def test_a_failed_condition_is_our_error_page(front: Container) -> None:
+    """412 of nginx's own."""
+    answer = front.get("/static/style.css", headers={"If-Match": '"other"'})
+    assert answer.status_code == 412
+    assert answer.headers["X-Request-ID"] in answer.text
+
+
 def test_the_index_is_the_apps_unless_it_is_asked_for(front: Container, start: Start, source: Path) -> None:
     """STATIC_INDEX, for single-page apps; all other paths stay the app's."""
     assert front.get("/").text.startswith("call ")
@@ -139,6 +146,16 @@ def test_the_index_is_the_apps_unless_it_is_asked_for(front: Container, start: S
     assert answer.content == FILES["static/index.html"]
     assert answer.headers["Cache-Control"] == "no-cache"
     assert page.get("/index.html").text.startswith("call ")
+    assert requests.head(page.url("/"), timeout=5).headers["Content-Type"] == "text/html; charset=utf-8"
+    assert requests.post(page.url("/"), timeout=5).text.startswith("call ")
+
+
+@pytest.mark.parametrize("path", ["/../app", "/app/../app", "/app", "/static/.."])
+def test_the_code_is_never_a_static_folder(start: Start, source: Path, path: str) -> None:
+    """STATIC_PATH, however it is written."""
+    container = start(f"--volume={source}:/app:ro", f"--env=STATIC_PATH={path}")
+    assert container.exit_code() == 78
+    assert "STATIC_PATH is" in container.log
 
 
 def test_a_protected_file_is_given_out_by_the_app_alone(front: Container) -> None:

@@ -6,16 +6,17 @@ import pytest
 import requests
 from conftest import Container, until
 from playwright.sync_api import Browser, Page, expect
-from test_admin import ASK, METRICS, ip
+from test_admin import ASK, ip
 
 PATIENCE = 20_000
 """Milliseconds that a change may take to show."""
 
 
 @pytest.fixture(scope="module")
-def shown(start: Callable[..., Container]) -> Container:
+def shown(start: Callable[..., Container], metrics_image: str) -> Container:
     """A container with a secret, in which requests may hang for some seconds."""
-    container = start(METRICS, "--env=WEB_CONCURRENCY=2", "--env=REQUEST_TIMEOUT=6", "--env=SECRET_KEY=hunter2")
+    options = ("--env=PROCESSES=2", "--env=REQUEST_TIMEOUT=6", "--env=SECRET_KEY=hunter2")
+    container = start(*options, image=metrics_image)
     until(lambda: container.answers("/hello/x"), "it answers")
     return container
 

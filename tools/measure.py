@@ -1,13 +1,14 @@
-"""Prints the figures that README has, measured on this machine with the image `wsgi`."""
+"""Prints the figures that README has, measured on this machine with the image IMAGE."""
 
 import http.client
+import os
 import platform
 import statistics
 import subprocess
 import time
 from pathlib import Path
 
-BASE, IMAGE, ROUNDS = "debian:trixie-slim", "wsgi", 7
+BASE, IMAGE, ROUNDS = "debian:trixie-slim", os.environ.get("IMAGE", "wsgi"), 7
 REPO = Path(__file__).parent.parent
 
 

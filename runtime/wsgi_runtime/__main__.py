@@ -9,7 +9,7 @@ import sys
 from typing import NoReturn
 
 from wsgi_runtime import environment, logs
-from wsgi_runtime.start import limits, prepare, tls
+from wsgi_runtime.start import limits, nginx_memory, prepare, tls
 from wsgi_runtime.start.load import BadSettings, load
 from wsgi_runtime.start.settings import Settings
 
@@ -35,6 +35,9 @@ def main() -> NoReturn:
     problems += prepare.uwsgi_variables(app_environ)
     if settings.TLS_CERT and settings.TLS_KEY:
         problems += tls.problem(settings.TLS_CERT, settings.TLS_KEY)
+    problems += nginx_memory.max_body_problem(
+        settings.MAX_BODY_SIZE, settings.max_body_bytes, limit.memory, nginx_memory.spool()
+    )
     for name in prepare.ports(named):
         problems = problems or prepare.port_problem(name, int(named[name]))
     problems = problems or prepare.render(settings, named) or prepare.nginx_problem()

@@ -1,4 +1,4 @@
-"""The image's HEALTHCHECK: asks HEALTH_PATH through nginx and uWSGI; exit code 0 means healthy, 1 not."""
+"""The image's HEALTHCHECK asks HEALTH_PATH through nginx and uWSGI; exit code 0 means healthy, 1 unhealthy."""
 
 import contextlib
 import http.client
@@ -7,20 +7,19 @@ import sys
 from wsgi_runtime import RUN
 
 ADDRESS = RUN / "health"
-"""PORT and HEALTH_PATH, as the start wrote them."""
+"""PORT and HEALTH_PATH, as startup wrote them."""
 
-SAID = RUN / "health-said"
-"""What came back last."""
+RESULT = RUN / "health-result"
+"""The last result, for the status page."""
 
-TIMEOUT = 5
-"""Seconds to wait for an answer."""
+TIMEOUT_SECONDS = 5
 
 
 def ask() -> tuple[int, str]:
-    """Asks once; returns the exit code, and what came back."""
+    """Ask once; return the exit code and a sentence."""
     try:
         port, slash, path = ADDRESS.read_text().partition("/")
-        connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=TIMEOUT)
+        connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=TIMEOUT_SECONDS)
         connection.request("GET", slash + path, headers={"Host": "localhost", "User-Agent": "health check"})
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
@@ -29,11 +28,11 @@ def ask() -> tuple[int, str]:
 
 
 def main() -> int:
-    """Says what came back, also to the status page."""
-    exit_code, said = ask()
-    print(said)
+    """Print the result, and store it for the status page."""
+    exit_code, result = ask()
+    print(result)
     with contextlib.suppress(OSError):
-        SAID.write_text(said)
+        RESULT.write_text(result)
     return exit_code
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Container, build, docker, until
+from conftest import APPS, Container, build, docker, until
 from load import load
-from test_admin import METRICS, samples, status, until_counted
+from test_admin import samples, status, until_counted
 from test_deaths import NAMES, kill, processes
 
 Start = Callable[..., Container]
@@ -20,7 +20,7 @@ ON = ("--env=ASYNC=600", "--env=WEB_CONCURRENCY=2")
 @pytest.fixture(scope="module")
 def gevent(context: Context) -> str:
     """An image of the faulty app whose requirements.txt asks for gevent, and for what another app needs."""
-    return build(context("faulty", **{"requirements.txt": "flask\ngevent==26.*\n"}))
+    return build(context("faulty", **{"requirements.txt": "flask\ngevent==26.*\nprometheus_client==0.*\n"}))
 
 
 def test_a_thousand_requests_that_wait_a_second_are_answered_within_three(start: Start, gevent: str) -> None:
@@ -94,7 +94,7 @@ def test_a_request_over_its_time_gets_a_504_and_touches_no_other(start: Start, g
 
 def test_metrics_count_greenlets_as_they_count_threads(start: Start, gevent: str) -> None:
     """In flight, with their endpoints on the status page; and each request once."""
-    container = start(*ON, METRICS, image=gevent)
+    container = start(*ON, f"--volume={APPS}/metrics:/app:ro", image=gevent)
     until(lambda: container.answers("/hello/x"), "it answers")
     with load(container, clients=50, path="/sleep/2.0") as clients:
         until(lambda: samples(container)["wsgi_requests_in_flight",] == 50, "all are in flight")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import REPO, Container, docker, until
 from load import load
-from test_deaths import FAULTY
+from test_deaths import FAULTY, kill
 
 Start = Callable[..., Container]
 CODE = (REPO / "tests/apps/faulty/routes.py").read_text()
@@ -33,6 +33,11 @@ def version(container: Container) -> set[str]:
     return {container.get("/quick").text.split()[0] for _ in range(20)}
 
 
+def version_and_process(container: Container) -> set[str]:
+    """Return which processes answer."""
+    return {container.get("/quick").text for _ in range(20)}
+
+
 def reload(container: Container) -> None:
     """Tells it to load the code anew."""
     docker("kill", "--signal=HUP", container.id)
@@ -43,8 +48,9 @@ def test_a_request_that_takes_longer_than_a_stop_would_allow_survives_a_reload(s
     container = start(FAULTY, "--env=WEB_CONCURRENCY=2", "--env=GRACE_PERIOD=1").wait()
     with load(container, clients=2, path="/sleep?s=5") as clients:
         time.sleep(1)
+        before = version_and_process(container)
         reload(container)
-        until(lambda: "reload: the new code imports" in container.log, "it is checked")
+        until(lambda: not before & version_and_process(container), "only new processes answer")
         time.sleep(3)
     assert clients.lost == []
 
@@ -92,25 +98,77 @@ def test_code_that_breaks_between_the_check_and_the_workers_import_is_tried_agai
     assert clients.lost == []
 
 
-def test_workers_that_cannot_import_the_app_any_more_end_the_container(start: Start, source: Path) -> None:
-    """With the same code as at a start: there is nobody left who could serve."""
-    container = start(f"--volume={source.parent}:/app:ro", "--env=MAX_REQUESTS=5").wait()
-    change(source, "import no_such_package\n")
-    with load(container, clients=4):
-        assert container.exit_code() == 22
+def kill_worker(container: Container) -> None:
+    kill(container, "uWSGI worker")
 
 
-def test_a_correction_during_the_check_of_broken_code_is_loaded(start: Start, source: Path) -> None:
-    """As when somebody saves a file twice."""
-    container = start(f"--volume={source.parent}:/app:ro").wait()
-    change(source, "import time\ntime.sleep(1)\nimport no_such_package\n")
+def kill_master(container: Container) -> None:
+    kill(container, "uWSGI master")
+
+
+def kill_nothing(container: Container) -> None:
+    """The container is only told to reload."""
     reload(container)
-    until(lambda: "reload: importing the new code" in container.log, "it is checked")
-    time.sleep(0.5)
+
+
+@pytest.mark.parametrize("fault", [kill_worker, kill_nothing])
+def test_broken_code_on_disk_never_ends_a_container_that_serves(
+    start: Start, source: Path, fault: Callable[[Container], None]
+) -> None:
+    container = start(f"--volume={source.parent}:/app:ro", "--env=PROCESSES=2").wait()
+    change(source, "import no_such_package\n")
+    with load(container, clients=4) as clients:
+        fault(container)
+        until(lambda: "no_such_package" in container.log, "the code is tried")
+        time.sleep(2)
+    assert container.running
+    assert len(clients.lost) <= 4
+    assert version(container) == {"old"}
     change(source, CODE.replace('"old"', '"new"'))
     reload(container)
-    until(lambda: version(container) == {"new"}, "the new code answers")
-    assert "the old code keeps serving" in container.log
+    until(lambda: version(container) == {"new"}, "the corrected code answers")
+
+
+def test_uwsgi_whose_code_is_broken_starts_again_once_it_is_corrected(start: Start, source: Path) -> None:
+    container = start(f"--volume={source.parent}:/app:ro", "--env=PROCESSES=2").wait()
+    change(source, "import no_such_package\n")
+    kill_master(container)
+    until(lambda: "no_such_package" in container.log, "the code is tried")
+    change(source, CODE.replace('"old"', '"new"'))
+    until(lambda: "uWSGI starts again" in container.log, "it is tried again later")
+    until(lambda: container.answers("/quick") and version(container) == {"new"}, "the corrected code answers", 30)
+
+
+def test_a_reload_at_the_pids_limit_leaves_the_old_code_serving(start: Start, source: Path) -> None:
+    container = start(f"--volume={source.parent}:/app:ro", "--env=PROCESSES=2").wait()
+    pids = len(docker("top", container.id, "-eT", "-o", "pid,spid").splitlines()) - 1
+    docker("update", f"--pids-limit={pids + 1}", container.id)
+    reload(container)
+    until(lambda: "the old one keeps serving" in container.log, "the reload fails")
+    assert container.running
+    docker("update", "--pids-limit=-1", container.id)
+    change(source, CODE.replace('"old"', '"new"'))
+    reload(container)
+    until(lambda: version(container) == {"new"}, "a later reload works")
+
+
+def test_a_correction_is_loaded_while_the_code_before_it_hangs(start: Start, source: Path) -> None:
+    container = start(f"--volume={source.parent}:/app:ro", "--env=PROCESSES=2").wait()
+    change(source, "import time\nprint('hanging', flush=True)\ntime.sleep(3600)\n")
+    reload(container)
+    until(lambda: "hanging" in container.log, "the new code hangs")
+    assert version(container) == {"old"}
+    change(source, CODE.replace('"old"', '"new"'))
+    reload(container)
+    until(lambda: version(container) == {"new"}, "the corrected code answers")
+
+
+def test_overdue_requests_hold_up_no_other(start: Start, source: Path) -> None:
+    container = start(f"--volume={source.parent}:/app:ro", "--env=PROCESSES=2", "--env=REQUEST_TIMEOUT=2").wait()
+    with load(container, clients=2, path="/hang"), load(container, clients=4) as clients:
+        time.sleep(12)
+    assert clients.lost == []
+    assert clients.percentile(1) < 2
 
 
 def test_reloads_at_once_end_with_the_newest_code(start: Start, source: Path) -> None:

@@ -25,8 +25,9 @@ def app(environ, start_response):
         ("raise RuntimeError('no database')\n", "no database"),
         ("import sys\nsys.exit('gone')\n", "gone"),
         ("application = 1\n", "app"),
+        ("app = None\n", "callable"),
     ],
-    ids=["syntax error", "missing package", "exception", "SystemExit", "no app"],
+    ids=["syntax error", "missing package", "exception", "SystemExit", "no app", "not callable"],
 )
 def test_an_app_that_does_not_import_ends_the_container_with_22_and_its_traceback(
     start: Start, app: App, code: str, said: str

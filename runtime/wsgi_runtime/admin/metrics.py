@@ -1,21 +1,20 @@
-"""What is counted, in process 1, where it outlives every worker.
+"""Counts of requests and workers.
 
-Requests are counted from lines that nginx writes (nginx/admin.conf): it alone sees what clients see, whatever answers
-them.
+Requests are counted from lines that nginx writes (nginx/admin.conf): it alone sees what clients see. Workers are read
+from the scoreboard.
 """
 
 import contextlib
 import os
 import re
+import threading
 import time
-import traceback
 from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from wsgi_runtime import RUN, logs
-from wsgi_runtime.pid1.dispatcher import Dispatcher
+from wsgi_runtime.scoreboard import Bank, Scoreboard
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 """Others are counted as one: clients can invent them."""
@@ -26,16 +25,16 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 ESCAPED = re.compile(r"\\x[0-9A-F]{2}")
 """How nginx logs what is not ASCII (ngx_http_log_module, log_format)."""
 
-MOST = 500
-"""So many endpoints, or exceptions, are told apart."""
+MAX_NAMES = 500
+"""Endpoints, or exceptions, that are told apart."""
 
-PERIOD, PERIODS = 5, 60
-"""The status page's charts: seconds that each point stands for, and how many points there are."""
+PERIOD_SECONDS, PERIODS = 5, 60
+"""The status page's charts: the time that each point stands for, and the number of points."""
 
 
 @dataclass
 class Period:
-    """What happened in PERIOD seconds, for the charts."""
+    """What happened in PERIOD_SECONDS seconds, for the charts."""
 
     start: float
     """Of time.monotonic()."""
@@ -48,7 +47,7 @@ class Period:
         return {
             "requests": self.requests,
             "errors": self.errors,
-            "requests_per_second": self.requests / PERIOD,
+            "requests_per_second": self.requests / PERIOD_SECONDS,
             "error_ratio": self.errors / self.requests if self.requests else 0.0,
             **{f"p{percent}": self._percentile(percent / 100) for percent in (50, 95, 99)},
         }
@@ -62,10 +61,18 @@ class Period:
         return None
 
 
-class Metrics:
-    """Counts, and keeps what the status page shows of the last minutes."""
+NOTHING_PUBLISHED = {"programs": {}, "restarts": {}, "reloads": {}, "kills": 0, "queue": None, "bank": 0}
 
-    def __init__(self) -> None:
+
+class Metrics:
+    """Counts since this program has started, and the last minutes for the status page.
+
+    Two threads use them: `lock` is held while they change, and while they are read as a whole.
+    """
+
+    def __init__(self, board: Scoreboard) -> None:
+        self.board = board
+        self.lock = threading.RLock()
         self.started = time.time()
         self.requests: Counter[tuple[str, str]] = Counter()
         self.buckets: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (len(BUCKETS) + 1))
@@ -76,14 +83,12 @@ class Metrics:
         self.errors: deque[dict[str, Any]] = deque(maxlen=20)
         self.points: deque[dict[str, Any]] = deque([Period(0).point()] * PERIODS, maxlen=PERIODS)
         self._period = Period(time.monotonic())
-        self.starts: Counter[str] = Counter()
-        self.reloads: Counter[str] = Counter()
-        self.kills = 0
-        self.workers: list[dict[str, Any]] = []
+        self.state: dict[str, Any] = dict(NOTHING_PUBLISHED)
+        """What PID 1 has published last."""
         self.totals: Counter[tuple[str, int]] = Counter()
-        self.uwsgi_version = ""
-        self._master = 0
-        self._last: dict[tuple[str, int], int] = {}
+        """Counts of each worker by its number: requests, exceptions, respawns."""
+        self._last: dict[tuple[int, int, int, str], int] = {}
+        self._next_look = 0.0
 
     # --- what is told ---
 
@@ -115,6 +120,7 @@ class Metrics:
         if status.startswith("5"):
             self._period.errors += count
             request_id, _, path = failure.partition(" ")
+            path = path.partition("?")[0]  # a query may hold what is secret
             self.errors.appendleft(
                 {
                     "time": time.time(),
@@ -128,77 +134,67 @@ class Metrics:
                 }
             )
 
-    def look(self, stats: dict[str, Any]) -> None:
-        """Takes over what uWSGI's stats server says; its counts begin anew with each master, ours go on."""
-        if time.monotonic() - self._period.start >= PERIOD:
-            self.points.append(self._period.point())
-            self._period = Period(self._period.start + PERIOD)
-        if not stats:
-            return
-        if stats["pid"] != self._master:
-            self._master, self._last = stats["pid"], {}
-        self.workers, self.uwsgi_version = stats["workers"], stats["version"]
-        for worker in self.workers:
-            # A master's first start of each worker replaces none.
-            for name, first in ("requests", 0), ("exceptions", 0), ("harakiri_count", 0), ("respawn_count", 1):
-                key, value, last = (name, worker["id"]), worker[name], self._last.get((name, worker["id"]), first)
-                if name == "exceptions":  # to uWSGI a client that has hung up is one, too
-                    value -= sum(core["write_errors"] for core in worker["cores"])
-                self.totals[key] += max(0, value - last)
-                self._last[key] = max(value, last)
+    def tick(self) -> None:
+        """Read the scoreboard, at most once a second."""
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + 1
+            with self.lock:
+                self._look()
 
-    # --- what is asked ---
+    def _look(self) -> None:
+        if time.monotonic() - self._period.start >= PERIOD_SECONDS:
+            self.points.append(self._period.point())
+            self._period = Period(self._period.start + PERIOD_SECONDS)
+        with contextlib.suppress(ValueError):  # PID 1 is writing it just now
+            self.state = self.board.state()
+        last = {}
+        for bank in self.banks():
+            for number, worker in enumerate(bank.workers, 1):
+                respawns = max(0, worker.starts - 1)
+                for name, value in (
+                    ("requests", worker.requests),
+                    ("exceptions", worker.exceptions),
+                    ("respawns", respawns),
+                ):
+                    key = bank.index, bank.master, number, name
+                    self.totals[name, number] += max(0, value - self._last.get(key, 0))
+                    last[key] = value
+        self._last = last
+
+    # --- what is read ---
+
+    def banks(self) -> list[Bank]:
+        """Return the banks of the uWSGI instances that run: more than one during a replacement."""
+        return [bank for bank in self.board.banks if bank.master]
+
+    def bank(self) -> Bank:
+        """Return the bank of the instance that serves."""
+        return self.board.banks[int(self.state["bank"])]
 
     def in_flight(self) -> int:
-        """How many requests workers have in hand."""
-        return sum(core["in_request"] for worker in self.workers for core in worker["cores"])
+        """Return the number of requests that workers serve."""
+        return sum(len(bank.busy()) for bank in self.banks())
 
     def workers_by_state(self) -> dict[str, int]:
-        """How many workers have a request in hand, and how many have none."""
-        busy = sum(any(core["in_request"] for core in worker["cores"]) for worker in self.workers)
-        return {"busy": busy, "idle": len(self.workers) - busy}
+        """Return the number of workers that serve a request, and of those that don't."""
+        busy = len({worker.start for worker, _, _ in self.bank().busy()})
+        return {"busy": busy, "idle": len(self.bank().workers) - busy}
 
     def total(self, name: str) -> int:
-        """One of uWSGI's counts, of all its workers since the container's start."""
+        """Return one of the counts of workers, over all of them."""
         return sum(count for (each, _), count in self.totals.items() if each == name)
 
     def exceptions_by_type(self) -> dict[str, int]:
-        """What the app did not handle: Flask's by type; what reached uWSGI, as with other apps, has none."""
+        """Return the exceptions that the app did not handle: Flask's by type, those of other apps as `other`."""
         return {**self.exceptions, "other": self.exceptions["other"] + self.total("exceptions")}
-
-    def restarts(self) -> dict[str, int]:
-        """How often nginx and uWSGI were started again."""
-        return {name: max(0, self.starts[name] - 1) for name in ("nginx", "uwsgi")}
-
-
-class Lines(Dispatcher):
-    """The pipe that nginx writes its lines to."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        path = RUN / "metrics.fifo"
-        path.unlink(missing_ok=True)
-        os.mkfifo(path, 0o600)
-        # To write, too: it must neither end nor block while nginx is away.
-        self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-        self._metrics = metrics
-        self._rest = b""
-
-    def handle_read_event(self) -> None:
-        """Counts what has come."""
-        *lines, self._rest = (self._rest + os.read(self.fd, 1 << 16)).split(b"\n")
-        self._metrics.count(lines)
-
-    def handle_error(self) -> None:
-        """Nothing but a bug gets here; what is only counted shall not end the container."""
-        logs.write("error", "supervisord", traceback.format_exc())
 
 
 def resident_memory(pid: int) -> int:
-    """Bytes of memory that a process has; 0 if it is gone."""
+    """Return the resident memory of a process, in bytes; 0 if it has ended."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/statm") as statm:  # noqa: PTH123
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0
 
 
 def _bounded(name: str, known: Any) -> str:
-    return name if name in known or len(known) < MOST else "other"
+    return name if name in known or len(known) < MAX_NAMES else "other"

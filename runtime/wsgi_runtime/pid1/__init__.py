@@ -1,0 +1,1 @@
+"""PID 1, once startup has checked and prepared everything."""

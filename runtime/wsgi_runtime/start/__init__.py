@@ -1,0 +1,1 @@
+"""Startup: settings, limits, rendered configuration files, checks."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from wsgi_runtime import APP, CONFIG, METRICS, RUN, environment
 from wsgi_runtime import values as values_file
 from wsgi_runtime.policy import sources
-from wsgi_runtime.start import limits
+from wsgi_runtime.start import limits, nginx_memory
 from wsgi_runtime.start.settings import Settings
 
 USER, GROUP = 10001, 0
@@ -24,8 +24,9 @@ USER, GROUP = 10001, 0
 
 NGINX_PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 
-FILES = tuple(
-    f"nginx/{name}" for name in ("admin.conf", "cache.conf", "headers.conf", "log.conf", "tls.conf", "uwsgi_params")
+FILES = (
+    *("nginx/admin.conf", "nginx/cache.conf", "nginx/client.conf", "nginx/headers.conf", "nginx/log.conf"),
+    *("nginx/tls.conf", "nginx/uwsgi_params"),
 )
 """What nginx.conf includes of ours."""
 
@@ -37,17 +38,25 @@ PLACEHOLDERS = {
 }
 """How each program's file names a value. The files of Nginx and uWSGI are rendered to /run."""
 
-MEMORY = Path("/dev/shm"), Path("/tmp")  # noqa: S108 - one writer
-"""Where the cache lies: on the tmpfs that nearly every container has, of 64 MB. It counts as the container's memory."""
-
 FRONT = (
-    *("MAX_BODY_SIZE", "STATIC_URL", "STATIC_PATH", "STATIC_INDEX", "TRUSTED_PROXIES", "RATE_LIMIT", "CACHE"),
+    *("MAX_BODY_SIZE", "STATIC_URL", "STATIC_PATH", "STATIC_INDEX", "TRUSTED_PROXIES", "RATE_LIMIT", "CACHE", "CSP"),
     *("TLS_CERT", "TLS_KEY", "HTTPS_PORT", "ACCESS_LOG", "ADMIN_PORT"),
 )
 """Settings that only nginx.conf can heed; what it names for them begins with the setting's name."""
 
 PROCESS_BYTES = 96 << 20
 """Memory that PROCESSES=auto plans for each uWSGI process."""
+
+POLICIES = {
+    "off": "",
+    "minimal": "object-src 'none'; base-uri 'self'$frame_ancestors",
+    "strict": "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'"
+    "$frame_ancestors",
+}
+"""Values of CSP that are names; $frame_ancestors is nginx's (nginx/headers.conf)."""
+
+FRAME_OPTIONS = dict.fromkeys(("minimal", "strict"), "SAMEORIGIN")
+"""X-Frame-Options that says the same as the policy, for old browsers."""
 
 OTHER_BYTES = 64 << 20
 """Memory that WORKER_MEMORY=auto leaves to Nginx, PID 1 and uWSGI's master."""
@@ -79,12 +88,7 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
     return named | {
         "PORTS": " ".join(named[name] for name in ports(named)),
         "CONCURRENCY": "greenlets" if settings.GREENLETS else "threads",
-        "RELOAD_MERCY": named["GRACE_PERIOD" if settings.DEBUG else "REQUEST_TIMEOUT"],
-        "NGINX_WORKERS": str(math.ceil(limit.cpus)),
-        "NGINX_CONNECTIONS": str(min(files // 2, 4096)),
         "MAX_FILES": str(files),
-        # Workers that began together shall not all be replaced together.
-        "MAX_REQUESTS_DELTA": str(settings.MAX_REQUESTS // 10 + 1),
         # nginx's info is what clients do: they close connections, say.
         "NGINX_LOG_LEVEL": {"debug": "info", "info": "warn", "warning": "warn", "critical": "crit"}.get(
             settings.LOG_LEVEL, settings.LOG_LEVEL
@@ -102,9 +106,16 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         "RATE_LIMIT_KEY": "$client_network" if rate else '""',
         "RATE_LIMIT_RATE": settings.RATE_LIMIT if rate else "1r/s",
         "RATE_LIMIT_BURST": rate[0] if rate else "1",
-        "CACHE_ZONE": "responses" if settings.CACHE else "off",
-        "CACHE_PATH": str(next(folder for folder in MEMORY if os.access(folder, os.W_OK)) / "nginx-cache"),
-        "CACHE_SIZE": f"{min(32, max(1, limit.memory >> 23))}m",
+        "CSP_POLICY": POLICIES.get(settings.CSP, settings.CSP),
+        "FRAME_OPTIONS": FRAME_OPTIONS.get(settings.CSP, ""),
+        **nginx_memory.sizes(
+            limit.memory,
+            limit.memory_from != "the machine",
+            math.ceil(limit.cpus),
+            files,
+            settings.max_body_bytes,
+            nginx_memory.spool(),
+        ),
         "ERROR_PAGES": str(errors),
         "ERROR_STYLES": "".join(f" {source}" for source in sources(page.read_text() if page.exists() else "", "style")),
     }
@@ -201,7 +212,11 @@ def _front() -> str:
 
 
 def _wanted(file: str, named: dict[str, str]) -> bool:
-    wanted = {"nginx/tls.conf": "TLS_CERT" in named, "nginx/admin.conf": named["ADMIN_PORT"] != "0"}
+    wanted = {
+        "nginx/tls.conf": "TLS_CERT" in named,
+        "nginx/admin.conf": named["ADMIN_PORT"] != "0",
+        "nginx/cache.conf": named["CACHE"] == "1",
+    }
     return wanted.get(file, True)
 
 
@@ -233,6 +248,7 @@ def _render(settings: Settings, named: dict[str, str]) -> None:
             # uWSGI replaces variables of its environment itself, so other names stay as they are.
             text = pattern.sub(lambda match: named.get(match[1], match[0]), _source(file).read_text())
             (RUN / file).write_text(text)
+    shutil.rmtree(named["CACHE_PATH"], ignore_errors=True)
     (RUN / "health").write_text(f"{named['PORT']}{named['HEALTH_PATH']}")
     for folder in METRICS, environment.PROFILE_SECRETS:
         shutil.rmtree(folder, ignore_errors=True)

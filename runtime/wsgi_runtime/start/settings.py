@@ -5,6 +5,7 @@ Precedence: the environment, then the file /run/secrets/NAME, then the profile's
 """
 
 import os
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +20,11 @@ from wsgi_runtime.start import sources
 # These characters need no quotes in nginx's files.
 UrlPath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-]$", examples=["/a/path"])]
 FilePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]+$", examples=["/tls/server.pem"])]
+NGINX_PATHS = ("/.container", "/.protected")
+"""Paths that nginx.conf uses itself."""
+
+# Text without what ends or changes a quoted string of nginx: quotes, backslashes, dollar signs, control characters.
+DIRECTIVE = r" *(?:[a-z]+(?:-[a-z]+)+|sandbox)(?: [ !#%-:<-\[\]-~]*)?"
 Seconds = Annotated[int, Field(ge=1, le=86400)]
 Auto = Literal["auto"]
 
@@ -87,7 +93,7 @@ class Settings(BaseSettings):
     )
     MAX_BODY_SIZE: str = Field(
         "10m",
-        pattern=r"^[0-9]{1,12}[kKmMgG]?$",
+        pattern=r"^(?:[0-9]{1,18}|[0-9]{1,9}[kKmMgG])$",
         validation_alias=AliasChoices("MAX_BODY_SIZE", "NGINX_MAX_UPLOAD"),
         description="largest request body, in bytes or with `k`, `m` or `g`; 0: any size",
     )
@@ -114,7 +120,14 @@ class Settings(BaseSettings):
         "as many at once; more get a 429",
     )
     CACHE: bool = Field(
-        True, description="`on` or `off`: Nginx keeps responses that the app marks as cacheable, by HTTP's own rules"
+        False, description="`on` or `off`: Nginx caches responses that the app marks as cacheable, as HTTP says"
+    )
+    CSP: str = Field(
+        "minimal",
+        pattern=rf"^(?:off|minimal|strict|{DIRECTIVE}(?:;{DIRECTIVE})*;? *)$",
+        description="Content-Security-Policy of HTML pages that have none of the app's: `minimal` (no plugins, no "
+        "foreign `<base>`, frames of the same site only), `strict` (also: no inline code, only the site's own files), "
+        "`off`, or a policy, as in `default-src 'self'; img-src *`",
     )
     TLS_CERT: FilePath | None = Field(
         None, description="file with the certificate chain, in PEM; with it: HTTPS and HTTP/2, and HTTP redirects"
@@ -158,7 +171,7 @@ class Settings(BaseSettings):
             raise ValueError(f"must be one of {', '.join(known)}")
         return name
 
-    @field_validator("RATE_LIMIT", "MAX_BODY_SIZE", mode="before")
+    @field_validator("RATE_LIMIT", "MAX_BODY_SIZE", "CSP", mode="before")
     @classmethod
     def _as_in_the_environment(cls, value: Any) -> Any:
         # YAML makes more of these.
@@ -183,7 +196,16 @@ class Settings(BaseSettings):
     @field_validator("TRUSTED_PROXIES")
     @classmethod
     def _networks(cls, text: str) -> str:
+        if "%" in text:
+            raise ValueError("addresses with a scope, such as fe80::1%eth0, are not supported")
         return " ".join(str(ip_network(word)) for word in text.replace(",", " ").split())
+
+    @field_validator("STATIC_URL", "HEALTH_PATH")
+    @classmethod
+    def _path_is_free(cls, path: str) -> str:
+        if path.startswith(NGINX_PATHS):
+            raise ValueError(f"paths that begin with {' or '.join(NGINX_PATHS)} are used by nginx.conf itself")
+        return path
 
     @field_validator("TLS_CERT", "TLS_KEY", mode="before")
     @classmethod
@@ -211,7 +233,7 @@ class Settings(BaseSettings):
     @field_validator("STATIC_PATH")
     @classmethod
     def _static_is_a_folder_without_code(cls, path: str) -> str:
-        if APP.is_relative_to(path):
+        if APP.resolve().is_relative_to(Path(path).resolve()):
             raise ValueError(f"it would publish the code in {APP}")
         if not Path(path).is_dir():  # the default is not asked: an app need not have static files
             raise ValueError("there is no such folder in the container")
@@ -243,6 +265,12 @@ class Settings(BaseSettings):
         if isinstance(value, sources.Problem):
             raise ValueError(value)
         return value
+
+    @property
+    def max_body_bytes(self) -> int:
+        """MAX_BODY_SIZE in bytes; 0 is any size."""
+        number, unit = re.fullmatch(r"(\d+)(\D?)", self.MAX_BODY_SIZE.lower()).groups()  # type: ignore[union-attr]
+        return int(number) << {"": 0, "k": 10, "m": 20, "g": 30}[unit]
 
     def values(self) -> dict[str, str]:
         """Return each setting that has a value as text: switches are 1 and 0, secrets are left out."""

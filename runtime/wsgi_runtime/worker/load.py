@@ -1,66 +1,89 @@
-"""Imports the app, run by uWSGI in each worker and in the check before a reload: exit code 22 if that fails.
+"""Loads the app. uWSGI runs this file in each worker, and serves with its `app`.
 
-uWSGI calls the `app` of this file, which is the app's own with its requests known to the log (runtime/app_logs.py).
-
-uWSGI itself takes a SystemExit, or a crash in C, for the end of a worker like any other, and would start the next one.
+While nobody in this uWSGI instance has loaded the app, a failure ends the instance with LOAD_FAILED. Later, a worker
+that fails tries again after a pause, while the others serve.
 """
 
 import os
 import sys
-import time
 
 import uwsgi  # type: ignore[import-untyped]
 
-ATTEMPTS = 3
-"""After so many in a row a worker doesn't try again."""
+LOAD_FAILED = 22
+MAX_EARLY_DEATHS = 3
+"""A first worker that dies so often before it has loaded the app is not started again."""
+EARLY_SECONDS = 10
+"""A worker that dies sooner after it has loaded the app, without having completed a request, died early."""
+MAX_PAUSE_SECONDS = 30
 
-SERVING = "/run/serving"
-"""There is one since a worker of this uWSGI has imported the app."""
 
-
-def set_up_logs():  # type: ignore[no-untyped-def]
-    """Imports our module for it, and nothing of the app's that has the name of what that needs; returns both."""
+def import_ours():  # type: ignore[no-untyped-def]
+    """Import our modules, and nothing of the app's that has the name of what these need; return the modules."""
     before, path, app = set(sys.modules), sys.path[:], os.getcwd()  # noqa: PTH109
-    sys.path[:] = [folder for folder in path if os.path.abspath(folder) != app]  # noqa: PTH100
-    sys.path.insert(0, "/opt/wsgi/runtime")
-    from wsgi_runtime import values
-    from wsgi_runtime.worker import app_logs
+    sys.path[:] = ["/opt/wsgi/runtime", *(folder for folder in path if os.path.abspath(folder) != app)]  # noqa: PTH100
+    from wsgi_runtime import fingerprints, scoreboard, values
+    from wsgi_runtime.worker import hooks, logging, serve
 
-    settings = values.read()
-    app_logs.set_up(settings["LOG_LEVEL"])
     sys.path[:] = path
     # The app gets its own, whatever they are called.
     names = {file.partition(".")[0] for file in os.listdir(app)}  # noqa: PTH208
     for imported in set(sys.modules) - before:
         if imported.partition(".")[0] in names:
             del sys.modules[imported]
-    return app_logs, settings
+    return fingerprints, scoreboard, values, hooks, logging, serve
 
 
-worker = uwsgi.worker_id()  # 0 in the check
-# Workers of a killed master may import, too.
-marker = f"/run/importing-{uwsgi.masterpid()}-{worker}"
-if worker:
-    with open(marker, "a") as attempts:  # noqa: PTH123 - what pathlib imports may be the app's own
-        attempts.write(".")
-        if attempts.tell() > ATTEMPTS:
-            sys.stderr.write(f"routes.py could not be imported {ATTEMPTS} times in a row\n")
-            os._exit(22)
-app_logs, settings = set_up_logs()  # type: ignore[no-untyped-call]
-try:
-    from routes import app  # type: ignore[import-not-found]
+def load():  # type: ignore[no-untyped-def]
+    """Return the WSGI callable for uWSGI; does not return if the app can't be loaded."""
+    import time
 
-    if hasattr(app, "url_defaults") and settings["DEBUG"] == "0":
-        from wsgi_runtime.build import assets
+    for name in "UWSGI_ORIGINAL_PROC_NAME", "UWSGI_RELOADS":  # uWSGI sets these for itself
+        os.environ.pop(name, None)
+    fingerprints, scoreboard, values, hooks, logging, serve = import_ours()  # type: ignore[no-untyped-call]
+    settings = values.read()
+    logging.set_up(settings["LOG_LEVEL"])
+    board = scoreboard.Scoreboard()
+    os.set_inheritable(scoreboard.SCOREBOARD_FD, False)
+    while not (bank := board.of_master(uwsgi.masterpid())):
+        time.sleep(0.01)
+    worker = bank.workers[uwsgi.worker_id() - 1]
+    died_early = worker.state == scoreboard.LOADING or (
+        worker.state == scoreboard.SERVING
+        and worker.requests == worker.served
+        and time.monotonic() - worker.loaded_at < EARLY_SECONDS
+    )
+    worker.early_deaths = worker.early_deaths + 1 if died_early else 0
+    worker.pid, worker.state, worker.outgrown = os.getpid(), scoreboard.LOADING, 0
+    worker.starts += 1
+    for slot in worker.slots:
+        slot.since = 0
+    if worker.early_deaths >= MAX_EARLY_DEATHS and not bank.has_served():
+        sys.stderr.write(f"a worker has died {worker.early_deaths} times while it loaded the app\n")
+        os._exit(LOAD_FAILED)
+    if worker.early_deaths > 1:
+        pause = min(2 ** (worker.early_deaths - 2), MAX_PAUSE_SECONDS)
+        sys.stderr.write(f"worker {uwsgi.worker_id()} has died early {worker.early_deaths} times: waiting {pause} s\n")
+        time.sleep(pause)
 
-        assets.name_by_content(app)
-    app = app_logs.serve(app)
-except BaseException:
-    sys.excepthook(*sys.exc_info())
-    if worker and os.path.exists(SERVING):  # noqa: PTH110
-        # Others serve. What has been imported may be half of a change, which is whole at the next attempt.
-        time.sleep(1)
-        os._exit(1)
-    os._exit(22)
-if worker and os.path.exists(marker):  # noqa: PTH110 - else another uWSGI has begun
-    os.rename(marker, SERVING)  # noqa: PTH104
+    server = None
+    hooks.install(lambda: server.cores if server else [], f"{bank.index}-{uwsgi.worker_id()}")
+    try:
+        from routes import app  # type: ignore[import-not-found]
+
+        if not callable(app):
+            raise TypeError(f"app in routes.py must be a WSGI callable, not {type(app).__name__}")
+        if hasattr(app, "url_defaults") and settings["DEBUG"] == "0":
+            fingerprints.use_fingerprints(app)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        # Others may have loaded it: what is imported may be half of a change, which is whole at the next try.
+        os._exit(1 if bank.has_served() else LOAD_FAILED)
+    growth = int(settings["WORKER_MEMORY"]) << 20
+    server = serve.Server(app, worker, growth, settings["DEBUG"] == "1")
+    worker.loaded_at, worker.served = time.monotonic(), worker.requests
+    worker.loads += 1
+    worker.state = scoreboard.SERVING
+    return server
+
+
+app = load()  # type: ignore[no-untyped-call]

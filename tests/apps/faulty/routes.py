@@ -9,6 +9,7 @@ import time
 from urllib.parse import parse_qs
 
 LEAK = []
+BALLAST = os.urandom(1) * (int(os.environ.get("BALLAST", "0")) << 20)
 VERSION = "old"
 
 
@@ -84,6 +85,12 @@ def stream(environ):
         time.sleep(0.2)
 
 
+def stall(environ):
+    """Begins an answer, and stops in the middle."""
+    yield b"x" * 100
+    time.sleep(3600)
+
+
 PATHS = {
     function.__name__: function
     for function in (sleep, burn, hang, segfault, leave, system_exit, leak, devour, breed, abandon, thread)
@@ -94,9 +101,9 @@ def app(environ, start_response):
     """The path's last part is what to do; then it says which version in which process answered."""
     action = environ["PATH_INFO"].rsplit("/", 1)[-1]
     headers = [("Content-Type", "text/plain")]
-    if action == "stream":
+    if action in ("stream", "stall"):
         start_response("200 OK", headers)
-        return stream(environ)
+        return {"stream": stream, "stall": stall}[action](environ)
     if action in PATHS:
         PATHS[action](environ)
     environ["wsgi.input"].read()

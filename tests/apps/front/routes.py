@@ -17,8 +17,12 @@ def app(environ, start_response):
     calls[path] += 1
     call = calls[path]
     time.sleep(float(query.get("sleep", ["0"])[0]))
-    if Path("/tmp/broken").exists():
-        raise RuntimeError("broken")
+    if (broken := Path("/tmp/broken")).exists():
+        status = broken.read_text()
+        if not status:
+            raise RuntimeError("broken")
+        start_response(f"{status} Broken", [("Content-Type", "text/plain"), ("Content-Length", "6")])
+        return [b"broken"]
     headers = [tuple(header.split(":", 1)) for header in query.get("header", [])]
     if not any(name == "Content-Type" for name, _ in headers):
         headers.append(("Content-Type", "text/plain"))
@@ -30,5 +34,12 @@ def app(environ, start_response):
         return [b"part"]
     told = "".join(f" {environ.get(name, '')}" for name in query.get("tell", []))
     body = f"call {call}{told}".encode() + b"." * int(query.get("size", ["0"])[0])
-    start_response(query.get("status", ["200"])[0] + " Status", [*headers, ("Content-Length", str(len(body)))])
-    return [body]
+    length = [] if "no_length" in query else [("Content-Length", str(len(body)))]
+    start_response(query.get("status", ["200"])[0] + " Status", [*headers, *length])
+    return dying(body) if "die_after" in query else [body]
+
+
+def dying(body):
+    """Send half of a body, and fail."""
+    yield body[: len(body) // 2]
+    raise RuntimeError("halfway")

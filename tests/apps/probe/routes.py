@@ -107,6 +107,13 @@ def cookies(environ, start_response):
     return [b""]
 
 
+def large(environ, start_response):
+    """Send headers of that many bytes in all, 1,000 in each."""
+    count = int(environ["QUERY_STRING"]) // 1000
+    start_response("200 OK", [*TEXT, *((f"X-Large-{number}", "v" * 1000) for number in range(count))])
+    return [b""]
+
+
 def rest(environ, start_response):
     """Sends what is left of a file, or of one in memory, from its sixth byte on, by the server's own means."""
     opened = io.BytesIO(NOTE.read_bytes()) if environ["QUERY_STRING"] == "memory" else NOTE.open("rb")
@@ -128,6 +135,7 @@ PAGES = {
     "/drip": drip,
     "/early": early,
     "/heard": heard,
+    "/large": large,
     "/proxied": ProxyFix(url, x_for=1, x_proto=1, x_host=1, x_port=1, x_prefix=1),
     "/read": read,
     "/rest": rest,

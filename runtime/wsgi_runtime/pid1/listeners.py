@@ -1,4 +1,4 @@
-"""The public port: its sockets belong to process 1, so that they outlive nginx and can be closed without a loss."""
+"""Listening sockets of the public ports. PID 1 holds them, so that they outlive nginx and close without a loss."""
 
 import contextlib
 import fcntl
@@ -6,15 +6,20 @@ import os
 import socket
 import struct
 
-MINFDS = 32
-"""The same as supervisord.ini's minfds."""
+MIN_INHERITED_FD = 32
+"""supervisor closes the file descriptors below in each program that it starts (minfds in supervisord.ini)."""
+
+
+def out_of_the_way(fd: int) -> int:
+    """Return a copy of a file descriptor that supervisor doesn't close, and that no program inherits as yet."""
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, MIN_INHERITED_FD)
 
 
 def listen(port: int, backlog: int) -> list[int]:
-    """Opens the public port on IPv4 and, if there is any, IPv6; returns file descriptors.
+    """Listen on a port, on IPv4 and, if there is any, IPv6; return the file descriptors.
 
-    They outlive nginx: while it is away, connections wait in their queue. nginx takes over the sockets that the
-    variable NGINX lists (ngx_add_inherited_sockets, made for its upgrade of a running binary).
+    While nginx is down, connections wait in their queue. nginx takes over the sockets that its environment variable
+    NGINX lists (ngx_add_inherited_sockets, made for its upgrade of a running binary).
     """
     fds = []
     for family, address in (socket.AF_INET, ""), (socket.AF_INET6, "::"):
@@ -26,15 +31,14 @@ def listen(port: int, backlog: int) -> list[int]:
             listener.listen(backlog)
             # nginx takes it as it is, and two of its workers may go for the same connection.
             listener.setblocking(False)
-            # Those below are closed by supervisor in each program that it starts.
-            fds.append(fcntl.fcntl(listener, fcntl.F_DUPFD_CLOEXEC, MINFDS))
+            fds.append(out_of_the_way(listener.fileno()))
     return fds
 
 
 def refuse_new_connections(fd: int) -> None:
-    """Makes a listening socket refuse what would open a connection; those that it has, or has begun, go on.
+    """Make a listening socket refuse new connections; those that it has, or has begun, go on.
 
-    It is bound to a network interface that there is not (socket(7), SO_BINDTODEVICE; by number, and without a
+    It is bound to a network interface that does not exist (socket(7), SO_BINDTODEVICE; by number, and without a
     capability, since Linux 5.7), so the kernel finds no listener for a SYN. Where it may not, nothing is refused.
     """
     bind_to_ifindex, none = 62, 0x7FFFFFFF
@@ -42,8 +46,8 @@ def refuse_new_connections(fd: int) -> None:
         listener.setsockopt(socket.SOL_SOCKET, bind_to_ifindex, none)
 
 
-def requests_to_take(fd: int) -> int | None:
-    """How many connections wait in the queue of a listening unix socket; None where the kernel doesn't tell.
+def queue_length(fd: int) -> int | None:
+    """Return how many connections wait in the queue of a listening unix socket; None where the kernel won't tell.
 
     uWSGI's own figure is dead there. The kernel's is that of `ss -xl` (sock_diag(7), UDIAG_SHOW_RQLEN).
     """
@@ -64,7 +68,7 @@ def requests_to_take(fd: int) -> int | None:
 
 
 def connections_to_accept(fd: int) -> int:
-    """How many connections to a listening socket wait to be accepted (tcp(7), TCP_INFO: tcpi_unacked)."""
+    """Return how many connections to a listening TCP socket wait to be accepted (tcp(7), TCP_INFO: tcpi_unacked)."""
     with socket.socket(fileno=os.dup(fd)) as listener:
         info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
     return int(struct.unpack_from("I", info, 24)[0])

@@ -1,10 +1,9 @@
-"""Names with a hash of the content for static files: browsers may keep what can't change under its name.
+"""Fingerprinted names of static files: browsers may cache what can't change under its name.
 
-When the image is built, `python -m wsgi_runtime.build.assets FOLDER` puts such a copy beside each file, and a list of them into
-the folder. Where there is a list, Flask's url_for("static", filename=...) gives the names in it.
+When the image is built, `python -m wsgi_runtime.fingerprints FOLDER` puts a fingerprinted copy beside each file, and a
+list of them into the folder. Where there is a list, Flask's url_for("static", filename=...) returns the names in it.
 """
 
-import hashlib
 import json
 import os
 import sys
@@ -14,20 +13,22 @@ from typing import Any
 LIST = ".assets.json"
 
 
-def name_by_content(app: Any) -> None:
-    """Makes a Flask app's url_for("static", ...) give the names with a hash, for the files that have one."""
+def use_fingerprints(app: Any) -> None:
+    """Make a Flask app's url_for("static", ...) return fingerprinted names, for the files that have one."""
     names_file = Path(app.static_folder or "", LIST)
     if names_file.is_file():
         names = json.loads(names_file.read_text())
 
         @app.url_defaults  # type: ignore[untyped-decorator]
-        def with_hash(endpoint: str, values: dict[str, Any]) -> None:
+        def with_fingerprint(endpoint: str, values: dict[str, Any]) -> None:
             if endpoint == "static":
                 values["filename"] = names.get(values.get("filename"), values.get("filename"))
 
 
 def make_copies(folder: Path) -> None:
-    """Puts a copy beside each file of the folder that is not hidden, and the list; a copy is a hard link."""
+    """Put a copy beside each file of the folder that is not hidden, and the list; a copy is a hard link."""
+    import hashlib  # no worker needs it
+
     names = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)

@@ -1,6 +1,6 @@
-"""The app's side of the log: what it logs, prints and raises, as lines of JSON with the request's id.
+"""Logging in a worker: what the app logs, prints and raises becomes lines of JSON with the request's id.
 
-Set up in each worker before the app is imported; what the app itself configures after that holds.
+It is set up before the app is imported; what the app itself configures after that holds.
 """
 
 import contextvars
@@ -12,18 +12,18 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from wsgi_runtime import logs
 
 STDOUT = 1
-"""The pipe to process 1; uWSGI itself writes to 2."""
+"""The pipe to the log program; uWSGI itself writes to 2."""
 
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 request: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("request", default=("", ""))
-"""Id and traceparent of the request that is served; a thread or a greenlet of the server's has a context of its own."""
+"""Id and traceparent of the request that is served; each thread and greenlet of uWSGI's has a context of its own."""
 
 _lock = threading.RLock()
 
@@ -35,7 +35,7 @@ def _request_fields() -> dict[str, str]:
 
 
 def _write(line: bytes) -> None:
-    """Writes a line in one piece, whoever else writes: the lock is held against threads and against processes."""
+    """Write a line in one piece: the lock is held against threads and against other processes."""
     with _lock:
         fcntl.lockf(STDOUT, fcntl.LOCK_EX)
         try:
@@ -51,7 +51,7 @@ def _unlock_after_fork() -> None:
 
 
 def _print(level: str) -> Callable[[str], None]:
-    return lambda said: _write(logs.line(level, "app", said, **_request_fields()))
+    return lambda message: _write(logs.line(level, "app", message, **_request_fields()))
 
 
 STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -94,28 +94,29 @@ class Formatter(logging.Formatter):
 
 
 class Handler(logging.Handler):
-    """Writes records as lines of the log."""
+    """Writes each record as a line of the log."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes one."""
+        """Write one record."""
         try:
             _write(self.format(record).encode(errors="replace") + b"\n")
         except Exception as error:
-            _report(type(error), error, error.__traceback__, f" when {record.msg!r} was logged")
+            log_exception(type(error), error, error.__traceback__, f" when {record.msg!r} was logged")
 
 
 handler = Handler()
 
 
-def _report(kind: Any, error: Any, trace: Any, where: str = "") -> None:
-    said = "".join(traceback.format_exception_only(kind, error)).strip() + where
-    handler.handle(logging.LogRecord("uncaught", logging.ERROR, "", 0, said, None, (kind, error, trace)))
+def log_exception(kind: Any, error: Any, trace: Any, where: str = "") -> None:
+    """Log an exception that nobody has handled; `where` is added to its message."""
+    message = "".join(traceback.format_exception_only(kind, error)).strip() + where
+    handler.handle(logging.LogRecord("uncaught", logging.ERROR, "", 0, message, None, (kind, error, trace)))
 
 
 def _basic_config(**options: Any) -> None:
-    """logging.basicConfig, which does nothing where there is a handler: the app's own has to replace ours.
+    """logging.basicConfig, which has no effect where there is a handler: the app's own has to replace ours.
 
-    One that asks for a level alone gets it.
+    A call with a level alone sets the level.
     """
     if options.keys() <= {"level"}:
         logging.root.setLevel(options.get("level") or logging.root.level)
@@ -128,7 +129,7 @@ _original_basic_config = logging.basicConfig
 
 
 def set_up(level: str) -> None:
-    """Makes lines of JSON the default for whatever the app logs, prints, warns of and raises."""
+    """Make lines of JSON the default for what the app logs, prints, warns of and raises. `level` is LOG_LEVEL."""
     handler.setFormatter(Formatter())
     logging.root.addHandler(handler)
     logging.root.setLevel(level.upper())
@@ -137,8 +138,8 @@ def set_up(level: str) -> None:
     # The interpreter's end puts the dunder ones back: where the master was killed, while other threads still serve.
     sys.stdout = sys.__stdout__ = logs.text_stream(STDOUT, _print("info"))  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = logs.text_stream(2, _print("warning"))  # type: ignore[misc]
-    sys.excepthook = _report
-    threading.excepthook = lambda args: _report(
+    sys.excepthook = log_exception
+    threading.excepthook = lambda args: log_exception(
         args.exc_type, args.exc_value, args.exc_traceback, f" in {args.thread.name}" if args.thread else ""
     )
     os.register_at_fork(after_in_child=_unlock_after_fork)
@@ -146,14 +147,3 @@ def set_up(level: str) -> None:
 
 def _dumps(fields: dict[str, Any]) -> str:
     return json.dumps(fields, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=str)
-
-
-def serve(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """The same WSGI app, with its request known to the log."""
-
-    def served(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        request.set((environ.get("HTTP_X_REQUEST_ID", ""), environ.get("HTTP_TRACEPARENT", "")))
-        environ["wsgi.errors"] = sys.stderr
-        return app(environ, start_response)
-
-    return served

@@ -1,0 +1,100 @@
+"""The admin program: counts requests, and answers on the admin port.
+
+nginx passes requests for the admin port to its unix socket. It serves one at a time: whoever asks too often waits, and
+nobody else does.
+"""
+
+import os
+import select
+import signal
+import socketserver
+import threading
+from http.server import BaseHTTPRequestHandler
+from typing import ClassVar
+
+from wsgi_runtime import RUN, logs
+from wsgi_runtime.admin.metrics import Metrics
+from wsgi_runtime.admin.status import Status
+from wsgi_runtime.fifo import open_metrics_fifo
+from wsgi_runtime.scoreboard import Scoreboard
+
+SOCKET = RUN / "admin.sock"
+
+NICENESS = 10
+"""Requests of the app's users come first."""
+
+CLIENT_TIMEOUT_SECONDS = 10
+
+READ_BYTES = 1 << 18
+
+
+def count(metrics: Metrics) -> None:
+    """Count nginx's lines, for ever."""
+    fifo, rest = open_metrics_fifo(), b""
+    while True:
+        if select.select([fifo], [], [], 1)[0]:
+            try:
+                *lines, rest = (rest + os.read(fifo, READ_BYTES)).split(b"\n")
+            except BlockingIOError:  # PID 1 has emptied it
+                lines = []
+            with metrics.lock:
+                metrics.count(lines)
+        metrics.tick()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers one request."""
+
+    status: ClassVar[Status]
+    timeout = CLIENT_TIMEOUT_SECONDS
+    protocol_version = "HTTP/1.0"
+
+    def do_GET(self) -> None:
+        """/metrics, /status and /status.json; / leads to /status."""
+        path = self.path.partition("?")[0]
+        if path == "/":
+            self.send_response(302)
+            self.send_header("Location", "/status")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        body, headers = self.status.page(path, self.headers)
+        if not headers:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        for name, value in {**headers, "Content-Length": str(len(body)), "Cache-Control": "no-store"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer 405 to a method that is not known, instead of 501."""
+        super().send_error(405 if code == 501 else code, message, explain)
+
+    def address_string(self) -> str:
+        """Return nothing: the client is nginx."""
+        return ""
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    logs.take_over()
+    os.nice(NICENESS)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    metrics = Metrics(Scoreboard())
+    Handler.status = Status(metrics)
+    threading.Thread(target=count, args=(metrics,), daemon=True).start()
+    SOCKET.unlink(missing_ok=True)
+    os.umask(0o177)
+    socketserver.UnixStreamServer(str(SOCKET), Handler).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

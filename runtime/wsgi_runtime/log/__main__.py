@@ -1,0 +1,44 @@
+"""The log program: everything that the other programs print passes here."""
+
+import json
+import os
+import signal
+
+from wsgi_runtime import logs, values
+from wsgi_runtime.log.convert import CONVERTERS
+from wsgi_runtime.log.pump import Output, Pipe, Pump
+from wsgi_runtime.scoreboard import Scoreboard
+
+FINISH_SECONDS = 1.0
+"""Time for the last lines when it is told to stop."""
+
+stopping = False
+
+
+def main() -> None:
+    """Run until SIGTERM. LOG_PIPES holds the file descriptor of each pipe, by name, as JSON."""
+    logs.take_over()
+    signal.signal(signal.SIGTERM, stop)
+    for ignored in signal.SIGINT, signal.SIGHUP, signal.SIGQUIT:
+        signal.signal(ignored, signal.SIG_IGN)
+    board = Scoreboard()
+    pipes = [Pipe(fd, CONVERTERS[name]) for name, fd in json.loads(os.environ["LOG_PIPES"]).items()]
+    # Since PEP 475 a signal alone doesn't end a poll.
+    wakeup, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(write_end)
+    pump = Pump([*pipes, Pipe(wakeup, lambda _: b"")], Output(1, values.read()["LOG_FORMAT"] == "text"))
+    before = board.dropped_lines
+    while not stopping:
+        pump.turn()
+        board.dropped_lines = before + pump.dropped
+    pump.finish(FINISH_SECONDS)
+
+
+def stop(*_: object) -> None:
+    """Handle SIGTERM."""
+    global stopping
+    stopping = True
+
+
+if __name__ == "__main__":
+    main()

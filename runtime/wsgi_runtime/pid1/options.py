@@ -1,0 +1,92 @@
+"""supervisord's options: what its programs get, and where its log goes."""
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+from supervisor import loggers
+from supervisor.options import ServerOptions
+from supervisor.poller import Poller
+
+from wsgi_runtime import environment, logs
+
+APP_PROGRAMS = "uwsgi", "prestart"
+"""Programs that run the app's code get the app's environment."""
+
+OOM_SCORES = {"uwsgi-next": 700, "uwsgi": 500, "prestart": 500, "admin": 400, "nginx": 100}
+"""Whom the kernel ends first when the container's memory is used up (proc(5), oom_score_adj); never PID 1."""
+
+
+class PacedPoller(Poller):  # type: ignore[misc]
+    """The poll of supervisor's main loop, which otherwise turns once a second."""
+
+    seconds = 1.0
+
+    def poll(self, timeout: float) -> Any:
+        """Wait for at most `timeout` seconds, or fewer."""
+        return super().poll(min(timeout, self.seconds))
+
+
+class Options(ServerOptions):  # type: ignore[misc]
+    """supervisord's options, with our log, pipes and environment."""
+
+    first = True
+    test = False
+
+    child_stdout = child_stderr = -1
+    """Standard output and standard error of the next program."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        super().__init__()
+        self.values = values
+        self.environ_expansions = {f"ENV_{name}": value for name, value in values.items()}
+        self.poller = PacedPoller(self)
+
+    def make_logger(self) -> None:
+        """Send supervisord's own messages to the container's log."""
+        level = self.values["LOG_LEVEL"]
+        self.logger = loggers.Logger(loggers.getLevelNumByDescription({"warning": "warn"}.get(level, level)), [Log()])
+
+    def usage(self, msg: str) -> None:
+        """End the container: supervisord.ini is wrong."""
+        logs.write("critical", "supervisord", f"startup failed: supervisord.ini: {msg}")
+        sys.exit(os.EX_CONFIG)
+
+    def make_pipes(self, stderr: bool = True) -> dict[str, int | None]:
+        """Give a program ends of our own pipes, which supervisor will close; its standard input is empty."""
+        return {
+            "child_stdin": os.open(os.devnull, os.O_RDONLY),
+            "child_stdout": os.dup(self.child_stdout),
+            "child_stderr": os.dup(self.child_stderr) if stderr else None,
+            "stdin": None,
+            "stdout": None,
+            "stderr": None,
+        }
+
+    def execve(self, filename: str, argv: list[str], env: dict[str, str]) -> None:
+        """Become a program, in the child process."""
+        name = env["SUPERVISOR_PROCESS_NAME"]
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORES.get(name, 0)))
+        if name.partition("-")[0] in APP_PROGRAMS:
+            env = environment.for_app(os.environ, self.values)
+        os.execve(filename, argv, {name: value for name, value in env.items() if not name.startswith("SUPERVISOR_")})
+
+
+class Log(loggers.Handler):  # type: ignore[misc]
+    """supervisord's messages, as lines of the container's log."""
+
+    level = loggers.LevelsByName.DEBG
+    levels: ClassVar = {"CRIT": "critical", "ERRO": "error", "WARN": "warning", "INFO": "info"}
+
+    def emit(self, record: Any) -> None:
+        """Log one message, which is formatted by then or has values beside it."""
+        message = record.msg % record.kw if record.kw else record.msg
+        if "without any HTTP authentication" in message:  # the mode of its socket is what keeps others out
+            return
+        logs.write(self.levels.get(record.asdict()["levelname"], "debug"), "supervisord", message)
+
+    def close(self) -> None:
+        """Nothing has to be closed."""

@@ -1,0 +1,50 @@
+"""Pipes that programs write to and another program reads. PID 1 holds them, so that they outlive both."""
+
+import contextlib
+import fcntl
+import os
+import struct
+import termios
+
+from wsgi_runtime.fifo import METRICS_FIFO, open_metrics_fifo
+from wsgi_runtime.log.convert import CONVERTERS
+from wsgi_runtime.pid1.listeners import out_of_the_way
+
+CAPACITY_BYTES = 1 << 18
+"""Bytes that a pipe holds."""
+
+
+class Pipes:
+    """The pipes by name; which program writes to which stands in supervise.py."""
+
+    def __init__(self) -> None:
+        self.read_ends: dict[str, int] = {}
+        self.write_ends: dict[str, int] = {}
+        for name in CONVERTERS:
+            ends = os.pipe()
+            self.read_ends[name], self.write_ends[name] = map(out_of_the_way, ends)
+            for fd in ends:
+                os.close(fd)
+        METRICS_FIFO.unlink(missing_ok=True)
+        os.mkfifo(METRICS_FIFO, 0o600)
+        self._all = [*self.read_ends.values(), open_metrics_fifo()]
+        for fd in self._all:
+            os.set_blocking(fd, False)
+            with contextlib.suppress(PermissionError):  # the user's other containers have many
+                fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, CAPACITY_BYTES)
+        self._full: set[int] = set()
+        # PID 1 waits for nobody.
+        self.own_end = os.open(f"/proc/self/fd/{self.write_ends['supervisord']}", os.O_WRONLY | os.O_NONBLOCK)
+
+    def tick(self) -> None:
+        """Empty a pipe that is half full for the second time in a row: its reader is down, and writers would stall."""
+        full = {fd for fd in self._all if waiting_bytes(fd) >= fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) // 2}
+        for fd in full & self._full:
+            with contextlib.suppress(BlockingIOError):
+                os.read(fd, CAPACITY_BYTES)
+        self._full = full
+
+
+def waiting_bytes(fd: int) -> int:
+    """Return how many bytes can be read from a pipe (ioctl_tty(2), FIONREAD)."""
+    return int(struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))[0])

@@ -1,0 +1,201 @@
+"""Scoreboard: what each uWSGI worker is doing, in shared memory.
+
+Workers write it, PID 1 and the admin program read it. It is an anonymous file (memfd_create(2)) of a size that is fixed
+at startup, which every program inherits as SCOREBOARD_FD. Nobody waits for anybody: a reader may see a record that is
+half written, and looks again a second later.
+
+Each uWSGI instance has a bank of its own, because a new one loads the app while the old one still serves.
+"""
+
+import json
+import mmap
+import os
+import struct
+from typing import Any
+
+SCOREBOARD_FD = 48
+BANKS = 8
+HEADER_BYTES = 16384
+BANK_BYTES = 64
+WORKER_BYTES = 64
+SLOT_BYTES = 256
+REQUEST_BYTES = 168
+"""Bytes of a slot that hold the request's id and path; the endpoint's name follows them."""
+
+NOT_STARTED, LOADING, SERVING = range(3)
+"""States of a worker: no process yet, importing the app, taking requests."""
+
+_DOUBLE = struct.Struct("=d")
+
+
+class Field:
+    """A number at a fixed place of a record."""
+
+    def __init__(self, offset: int, kind: str) -> None:
+        self._offset = offset
+        self._struct = struct.Struct("=" + kind)
+
+    def __get__(self, record: "Record", owner: type) -> Any:
+        """Return the number."""
+        return self._struct.unpack_from(record.memory, record.start + self._offset)[0]
+
+    def __set__(self, record: "Record", value: Any) -> None:
+        """Store the number."""
+        self._struct.pack_into(record.memory, record.start + self._offset, value)
+
+
+class Record:
+    """A part of the scoreboard's memory."""
+
+    def __init__(self, memory: mmap.mmap, start: int) -> None:
+        self.memory = memory
+        self.start = start
+
+
+class Slot(Record):
+    """One core (uWSGI's word for a thread or greenlet) of a worker."""
+
+    since = Field(0, "d")
+    """time.monotonic() since when the app computes, negative while its response is being sent, 0 while idle."""
+    started = Field(8, "d")
+    """time.monotonic() of the request's start."""
+    requests = Field(16, "Q")
+
+    def begin(self, now: float, request: bytes) -> None:
+        """Record a new request: its id, a space, its path."""
+        start = self.start + 24
+        request = request[: REQUEST_BYTES - 1] + b"\n"
+        self.memory[start : start + len(request)] = request
+        start += REQUEST_BYTES
+        self.memory[start] = 10
+        _DOUBLE.pack_into(self.memory, self.start + 8, now)
+        _DOUBLE.pack_into(self.memory, self.start, now)
+
+    def name(self, endpoint: bytes) -> None:
+        """Record the endpoint of the request that runs."""
+        start = self.start + 24 + REQUEST_BYTES
+        endpoint = endpoint[: SLOT_BYTES - REQUEST_BYTES - 25] + b"\n"
+        self.memory[start : start + len(endpoint)] = endpoint
+
+    def text(self) -> tuple[str, str, str]:
+        """Return the id, path and endpoint of the request that ran last."""
+        start = self.start + 24
+        request = self.memory[start : start + REQUEST_BYTES].partition(b"\n")[0].decode(errors="replace")
+        start += REQUEST_BYTES
+        endpoint = self.memory[start : self.start + SLOT_BYTES].partition(b"\n")[0].decode(errors="replace")
+        request_id, _, path = request.partition(" ")
+        return request_id, path, endpoint
+
+
+class Worker(Record):
+    """One worker of a uWSGI instance."""
+
+    pid = Field(0, "I")
+    state = Field(4, "I")
+    starts = Field(8, "I")
+    """Processes that this worker has had."""
+    early_deaths = Field(12, "I")
+    """Processes in a row that died before they had loaded the app, or right after."""
+    loads = Field(16, "I")
+    """Processes that have loaded the app."""
+    outgrown = Field(20, "I")
+    """1 when it has grown by more than WORKER_MEMORY."""
+    loaded_at = Field(24, "d")
+    exceptions = Field(32, "Q")
+    served = Field(40, "Q")
+    """Requests, when its present process had loaded the app."""
+
+    def __init__(self, memory: mmap.mmap, start: int, cores: int) -> None:
+        super().__init__(memory, start)
+        self.slots = [Slot(memory, start + WORKER_BYTES + core * SLOT_BYTES) for core in range(cores)]
+
+    @property
+    def requests(self) -> int:
+        """Requests that all of its processes have completed."""
+        return sum(slot.requests for slot in self.slots)
+
+
+class Bank(Record):
+    """One uWSGI instance: a master and its workers."""
+
+    master = Field(0, "I")
+
+    def __init__(self, memory: mmap.mmap, start: int, index: int, processes: int, cores: int) -> None:
+        super().__init__(memory, start)
+        self.index = index
+        size = WORKER_BYTES + cores * SLOT_BYTES
+        self.workers = [Worker(memory, start + BANK_BYTES + number * size, cores) for number in range(processes)]
+        self._bytes = BANK_BYTES + processes * size
+
+    def clear(self) -> None:
+        """Make it ready for a new instance."""
+        self.memory[self.start : self.start + self._bytes] = bytes(self._bytes)
+
+    def is_serving(self) -> bool:
+        """Return True when every worker has loaded the app and is alive."""
+        return all(worker.state == SERVING and exists(worker.pid) for worker in self.workers)
+
+    def has_served(self) -> bool:
+        """Return True when one of its workers has ever loaded the app."""
+        return any(worker.loads for worker in self.workers)
+
+    def busy(self) -> list[tuple[Worker, Slot, float]]:
+        """Return each request that runs, with the `since` of its slot."""
+        slots = ((worker, slot, slot.since) for worker in self.workers for slot in worker.slots)
+        return [(worker, slot, since) for worker, slot, since in slots if since]
+
+
+class Scoreboard(Record):
+    """All of it."""
+
+    processes = Field(0, "I")
+    cores = Field(4, "I")
+    dropped_lines = Field(8, "Q")
+    """Lines of the log that were dropped because nobody read them."""
+    _state_bytes = Field(16, "I")
+
+    def __init__(self, fd: int = SCOREBOARD_FD) -> None:
+        """Attach to the scoreboard that PID 1 has made."""
+        super().__init__(mmap.mmap(fd, 0), 0)
+        processes, cores = self.processes, self.cores
+        size = bank_bytes(processes, cores)
+        self.banks = [Bank(self.memory, HEADER_BYTES + index * size, index, processes, cores) for index in range(BANKS)]
+
+    @classmethod
+    def create(cls, processes: int, cores: int) -> "Scoreboard":
+        """Make a scoreboard for instances of so many processes with so many cores each, at SCOREBOARD_FD."""
+        fd = os.memfd_create("scoreboard", os.MFD_CLOEXEC)
+        os.ftruncate(fd, HEADER_BYTES + BANKS * bank_bytes(processes, cores))
+        os.pwrite(fd, struct.pack("=II", processes, cores), 0)
+        os.dup2(fd, SCOREBOARD_FD, inheritable=False)
+        os.close(fd)
+        return cls()
+
+    def of_master(self, pid: int) -> Bank | None:
+        """Return the bank of the uWSGI instance with this master."""
+        return next((bank for bank in self.banks if bank.master == pid), None)
+
+    def publish(self, state: dict[str, Any]) -> None:
+        """Store what PID 1 reports to the admin program."""
+        text = json.dumps(state).encode()[: HEADER_BYTES - 64]
+        self.memory[64 : 64 + len(text)] = text
+        self._state_bytes = len(text)
+
+    def state(self) -> dict[str, Any]:
+        """Return what PID 1 reported last. Raises ValueError while it is being written."""
+        state: dict[str, Any] = json.loads(self.memory[64 : 64 + self._state_bytes])
+        return state
+
+
+def bank_bytes(processes: int, cores: int) -> int:
+    """Return the size of a bank."""
+    return BANK_BYTES + processes * (WORKER_BYTES + cores * SLOT_BYTES)
+
+
+def exists(pid: int) -> bool:
+    """Return True while the process exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return pid > 0

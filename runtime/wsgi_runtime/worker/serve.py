@@ -1,0 +1,207 @@
+"""What a WSGI server does between uWSGI and the app, and uWSGI leaves undone (PEP 3333)."""
+
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from wsgi_runtime.scoreboard import Slot, Worker
+from wsgi_runtime.worker import logging
+from wsgi_runtime.worker.body import Body
+
+App = Callable[..., Iterable[bytes]]
+
+OUTGROWN_PAUSE_SECONDS = 1
+"""A worker that has outgrown WORKER_MEMORY waits so long after each request, until it is replaced."""
+
+UNBLOCKED_SIGNALS = signal.SIGTERM, signal.SIGINT, signal.SIGCHLD
+"""uWSGI blocks all signals in its threads, and child processes inherit that."""
+
+FAILED = [("Content-Type", "text/plain; charset=utf-8"), ("X-Accel-Redirect", "@app_failed")]
+"""Headers of the response to a request that the app has failed: nginx sends its error page instead."""
+
+
+class Core:
+    """One core (uWSGI's word for a thread or greenlet) of this worker."""
+
+    def __init__(self, slot: Slot) -> None:
+        self.slot = slot
+        self.signals_unblocked = False
+        self.endpoint = ""
+        """The endpoint of its request, and after a space the type of the exception that the app did not handle."""
+
+
+class Server:
+    """Calls the app for each request; uWSGI calls it."""
+
+    def __init__(self, app: App, worker: Worker, max_growth_bytes: int, debug: bool) -> None:
+        """`max_growth_bytes`: memory that the worker may grow by, 0 for any. `debug`: send tracebacks to clients."""
+        self._app = app
+        self._worker = worker
+        self._max_memory = memory() + max_growth_bytes if max_growth_bytes else 0
+        self.debug = debug
+        self.cores = [Core(slot) for slot in worker.slots]
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> "Response":
+        """Serve one request."""
+        core = self.cores[environ["uwsgi.core"]]
+        if not core.signals_unblocked:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, UNBLOCKED_SIGNALS)
+            core.signals_unblocked = True
+        request_id = environ.get("HTTP_X_REQUEST_ID", "")
+        logging.request.set((request_id, environ.get("HTTP_TRACEPARENT", "")))
+        core.endpoint = ""
+        core.slot.begin(time.monotonic(), f"{request_id} {environ['PATH_INFO']}".encode("latin-1", "replace"))
+        environ["wsgi.errors"] = sys.stderr
+        response = Response(self, core, environ, start_response)
+        response.run(self._app, environ)
+        return response
+
+    def failed(self, message: str) -> None:
+        """Log the exception that is being handled."""
+        self._worker.exceptions += 1
+        kind, error, trace = sys.exc_info()
+        logging.log_exception(kind, error, trace, message)
+
+    def end(self, core: Core) -> None:
+        """A request is over."""
+        core.slot.requests += 1
+        core.slot.since = 0
+        if self._max_memory and peak_memory() > self._max_memory and memory() > self._max_memory:
+            self._worker.outgrown = 1
+            time.sleep(OUTGROWN_PAUSE_SECONDS)
+
+
+class Response:
+    """The response to one request, as an iterable for uWSGI.
+
+    Status and headers are sent with the first bytes of the body. Until then the app can replace them, and an exception
+    becomes a 500.
+    """
+
+    def __init__(self, server: Server, core: Core, environ: dict[str, Any], start_response: Callable[..., Any]) -> None:
+        self._server = server
+        self._core = core
+        self._start_response = start_response
+        self._report_endpoint = environ.pop("WSGI_ENDPOINT_HEADER", "")
+        has_body = environ.get("CONTENT_LENGTH") not in ("", "0", None)
+        self._input = Body(environ["wsgi.input"]) if has_body else None
+        if self._input:
+            environ["wsgi.input"] = self._input
+        self._status = ""
+        self._headers: list[tuple[str, str]] = []
+        self._send: Callable[[bytes], Any] | None = None
+        self._body: Iterable[bytes] = ()
+        self._chunks: Iterator[bytes] = iter(())
+        self._first = b""
+        self._sent_bytes = 0
+
+    def run(self, app: App, environ: dict[str, Any]) -> None:
+        """Call the app, and get the first bytes of its body."""
+        try:
+            self._body = app(environ, self.start)
+            self._chunks = iter(self._body)
+            self._first = self._next()
+            if not self._send:
+                self._send_headers()
+        except BaseException:
+            self._fail()
+
+    def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
+        """The start_response of PEP 3333. Raises ValueError for a header that would smuggle in another."""
+        if exc_info:
+            if self._send:
+                raise exc_info[1].with_traceback(exc_info[2])
+        elif self._status:
+            raise AssertionError("start_response was called twice, without exc_info")
+        text = status + "".join([name + value for name, value in headers])
+        if "\n" in text or "\r" in text or "\0" in text:
+            raise ValueError(f"a response header contains a line break: {headers!r}")
+        if not text.isascii():
+            text.encode("latin-1")
+        self._status, self._headers = status, headers
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """The write of PEP 3333, for old apps."""
+        send = self._send or self._send_headers()
+        self._sent_bytes += len(data)
+        send(data)
+
+    def _send_headers(self) -> Callable[[bytes], Any]:
+        if not self._status:
+            raise AssertionError("the app did not call start_response")
+        headers = self._headers
+        if self._report_endpoint and self._core.endpoint:
+            # As WSGI has it, a string of bytes (PEP 3333, "Unicode Issues"); a name in Python may be any.
+            endpoint = self._core.endpoint.encode().decode("latin-1")
+            headers = [*headers, ("X-Wsgi-Endpoint", endpoint)]
+        if self._input:
+            self._input.settle(keep=not isinstance(self._body, list))
+        send: Callable[[bytes], Any] = self._start_response(self._status, headers)
+        self._send = send
+        return send
+
+    def _next(self) -> bytes:
+        """Return the next chunk that is not empty, b"" at the end. Raises TypeError for what is not bytes."""
+        for chunk in self._chunks:
+            if not isinstance(chunk, bytes):
+                raise TypeError(f"the response body must be bytes, not {type(chunk).__name__}")
+            if chunk:
+                return chunk
+        return b""
+
+    def _fail(self) -> None:
+        """Log the exception that is being handled; answer with a 500 if nothing was sent yet."""
+        self._chunks = iter(())
+        if self._send:
+            # The uwsgi protocol has no end mark: without a Content-Length the client can't tell.
+            self._server.failed(f"; the response broke off after {self._sent_bytes} bytes")
+            return
+        self._server.failed("")
+        self._status, self._headers, self._first = "500 Internal Server Error", FAILED, b"Internal Server Error\n"
+        if self._server.debug:
+            self._headers, self._first = FAILED[:1], traceback.format_exc().encode(errors="replace")
+        self._send_headers()
+
+    def __iter__(self) -> "Response":
+        """Return itself."""
+        return self
+
+    def __next__(self) -> bytes:
+        """Return the next chunk; uWSGI sends it before it asks again."""
+        chunk, self._first = self._first, b""
+        if not chunk and self._sent_bytes:
+            self._core.slot.since = time.monotonic()
+            try:
+                chunk = self._next()
+            except BaseException:
+                self._fail()
+        if not chunk:
+            raise StopIteration
+        self._core.slot.since = -time.monotonic()
+        self._sent_bytes += len(chunk)
+        return chunk
+
+    def close(self) -> None:
+        """End the request."""
+        try:
+            if hasattr(self._body, "close"):
+                self._body.close()
+        except BaseException:
+            self._server.failed(" when the response was closed")
+        self._server.end(self._core)
+
+
+def memory() -> int:
+    """Return the resident memory of this process, in bytes."""
+    with open("/proc/self/statm") as statm:  # noqa: PTH123
+        return int(statm.read().split()[1]) * resource.getpagesize()
+
+
+def peak_memory() -> int:
+    """Return the most resident memory that this process has had, in bytes (getrusage(2))."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
