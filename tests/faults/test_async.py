@@ -1,4 +1,4 @@
-"""With ASYNC, gevent's greenlets answer instead of threads, and what holds for threads holds for them."""
+"""With GREENLETS, gevent's greenlets answer instead of threads, and what holds for threads holds for them."""
 
 import re
 import threading
@@ -14,7 +14,7 @@ from test_deaths import NAMES, kill, processes
 
 Start = Callable[..., Container]
 Context = Callable[..., Path]
-ON = ("--env=ASYNC=600", "--env=WEB_CONCURRENCY=2")
+ON = ("--env=GREENLETS=600", "--env=PROCESSES=2")
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_a_reload_under_load_loses_no_request(start: Start, gevent: str) -> None
 
 def test_a_request_over_its_time_gets_a_504_and_touches_no_other(start: Start, gevent: str) -> None:
     """Those beside it are answered, and its worker is replaced."""
-    container = start("--env=ASYNC=100", "--env=WEB_CONCURRENCY=1", "--env=REQUEST_TIMEOUT=3", image=gevent).wait()
+    container = start("--env=GREENLETS=100", "--env=PROCESSES=1", "--env=REQUEST_TIMEOUT=3", image=gevent).wait()
     (hanging,) = processes(container, "uWSGI worker")
     beside: list[int] = []
 
@@ -107,13 +107,13 @@ def test_metrics_count_greenlets_as_they_count_threads(start: Start, gevent: str
 
 def test_async_without_gevent_ends_the_container_with_78(start: Start) -> None:
     """And says where to add it; THREADS beside it would have no effect, which is an error too."""
-    refused = start("--env=ASYNC=100", "--env=THREADS=2")
+    refused = start("--env=GREENLETS=100", "--env=THREADS=2")
     assert refused.exit_code() == 78
-    assert re.search(r"ASYNC is '100': gevent is not installed; add it to src/requirements.txt", refused.log)
+    assert re.search(r"GREENLETS is '100': gevent is not installed; add it to src/requirements.txt", refused.log)
 
 
 def test_threads_beside_async_end_the_container_with_78(start: Start, gevent: str) -> None:
     """They would have no effect."""
-    refused = start("--env=ASYNC=100", "--env=THREADS=2", image=gevent)
+    refused = start("--env=GREENLETS=100", "--env=THREADS=2", image=gevent)
     assert refused.exit_code() == 78
-    assert "THREADS has no effect beside ASYNC" in refused.log
+    assert "THREADS has no effect beside GREENLETS" in refused.log

@@ -1,5 +1,6 @@
 """The sources of the settings: environment, secrets and the profile. What is wrong with a source becomes a Problem."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,3 +56,10 @@ def conflicts(source: Mapping[str, Any], settings: Iterable[list[str]]) -> dict[
         if len({str(source[name]) for name in names if source.get(name) not in (None, "")}) > 1:
             found[names[0]] = Problem(f"{' and '.join(given)}: both name the same setting; remove one of them")
     return found
+
+
+def origin(names: list[str]) -> str:
+    """Return the source of a setting, `environment` or `secret`; empty for the profile and the default."""
+    if any(os.environ.get(name) for name in names):
+        return "environment"
+    return "secret" if {path.name for path in files(SECRETS)} & set(names) else ""
