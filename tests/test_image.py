@@ -81,7 +81,7 @@ def test_the_image_says_what_it_is(image: str) -> None:
 
 def test_uwsgi_has_regular_expressions(container: Container) -> None:
     """It was built with PCRE."""
-    assert "libpcre2" in container.exec("ldd", "/venv/bin/uwsgi")
+    assert "libpcre2" in container.exec("ldd", "/usr/local/bin/uwsgi")
 
 
 def test_the_container_becomes_healthy(start: Start) -> None:
@@ -174,6 +174,97 @@ def test_an_unknown_profile_ends_the_container_with_78(start: Start) -> None:
     assert "development, production, testing" in refused.log
 
 
+@pytest.mark.parametrize("text", ["- PORT: 80", "80", "[[PORT, 80]]", "PORT: [80"])
+def test_a_profile_that_is_not_a_mapping_ends_the_container_with_78(start: Start, tmp_path: Path, text: str) -> None:
+    profile = tmp_path / "production.yaml"
+    profile.write_text(text)
+    refused = start(f"--volume={profile}:/opt/wsgi/profiles/production.yaml:ro")
+    assert refused.exit_code() == 78
+    (line,) = refused.lines
+    assert "the profile /opt/wsgi/profiles/production.yaml" in line["message"]
+
+
+def test_a_secret_that_is_not_utf_8_ends_the_container_with_78(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "SECRET_KEY").write_bytes(b"\xff\xfe")
+    tmp_path.chmod(0o755)
+    refused = start(f"--volume={tmp_path}:/run/secrets:ro", "--env=THREADS=0")
+    assert refused.exit_code() == 78
+    (line,) = refused.lines
+    assert "SECRET_KEY: the secret /run/secrets/SECRET_KEY must be UTF-8 text" in line["message"]
+    assert "THREADS is '0'" in line["message"]
+
+
+def test_secrets_that_must_not_be_read_end_the_container_with_78(start: Start, tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    refused = start(f"--volume={tmp_path}:/run/secrets:ro", "--env=THREADS=0")
+    assert refused.exit_code() == 78
+    assert "/run/secrets must be readable for user 10001" in refused.log
+    tmp_path.chmod(0o755)
+    (tmp_path / "SECRET_KEY").touch(mode=0)
+    refused = start(f"--volume={tmp_path}:/run/secrets:ro")
+    assert refused.exit_code() == 78
+    assert "SECRET_KEY: the secret /run/secrets/SECRET_KEY cannot be read: Permission denied" in refused.log
+
+
+@pytest.mark.parametrize(
+    ("options", "folders"),
+    [
+        ((), "/run and /tmp"),
+        (("--tmpfs=/run",), "/tmp"),
+        (("--tmpfs=/tmp",), "/run"),
+        (("--user=12345",), "/run and /tmp"),
+    ],
+)
+def test_a_read_only_container_without_tmpfs_ends_with_78(start: Start, options: tuple[str, ...], folders: str) -> None:
+    refused = start("--read-only", *options)
+    assert refused.exit_code() == 78
+    (line,) = refused.lines
+    assert f"startup failed: {folders} must be writable" in line["message"]
+    assert "--tmpfs /run --tmpfs /tmp" in line["message"]
+
+
+def test_a_full_run_folder_ends_the_container_with_78(start: Start) -> None:
+    refused = start("--read-only", "--tmpfs=/tmp", "--tmpfs=/run:size=4k")
+    assert refused.exit_code() == 78
+    (line,) = refused.lines
+    assert "/run" in line["message"]
+    assert "No space left on device" in line["message"]
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (("PROCESSES=2", "WEB_CONCURRENCY=3"), "PROCESSES is '2' and WEB_CONCURRENCY is '3'"),
+        (("GREENLETS=200", "ASYNC=300"), "GREENLETS is '200' and ASYNC is '300'"),
+    ],
+)
+def test_two_values_of_one_setting_end_the_container_with_78(
+    start: Start, names: tuple[str, ...], problem: str
+) -> None:
+    refused = start(*[f"--env={name}" for name in names])
+    assert refused.exit_code() == 78
+    assert problem in refused.log
+
+
+@pytest.mark.parametrize("name", ["PROCESSES", "WEB_CONCURRENCY"])
+def test_both_names_of_processes_work(start: Start, name: str) -> None:
+    served = start(f"--env={name}=3").wait()
+    names = served.exec("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+    assert len(set(re.findall(r"uWSGI worker (\d+)", names))) == 3
+
+
+def test_a_variable_named_in_uwsgi_ini_reaches_uwsgi(start: Start, tmp_path: Path) -> None:
+    """The app's environment is uWSGI's; a name that is not in it is an error."""
+    ini = (REPO / "uwsgi.ini").read_text().replace("[threads]\n", "[threads]\nprocname-prefix = $(MY_PREFIX)-\n")
+    (tmp_path / "uwsgi.ini").write_text(ini)
+    mount = f"--volume={tmp_path}/uwsgi.ini:/opt/wsgi/uwsgi.ini:ro"
+    served = start(mount, "--env=MY_PREFIX=mine").wait()
+    assert "mine-uWSGI" in served.exec("sh", "-c", "cat /proc/[0-9]*/cmdline")
+    refused = start(mount)
+    assert refused.exit_code() == 78
+    assert "uwsgi.ini names MY_PREFIX" in refused.log
+
+
 def test_the_first_line_says_what_was_chosen(start: Start) -> None:
     """Profile, port, processes and threads, and the limits that they follow from."""
     small = start("--cpus=0.5", "--memory=256m", "--env=PROFILE=testing").wait()
@@ -183,7 +274,8 @@ def test_the_first_line_says_what_was_chosen(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "processes"), [(("--cpus=0.5",), 2), (("--memory=64m",), 1), (("--cpuset-cpus=0",), 2)]
+    ("limits", "processes"),
+    [(("--cpus=2",), 2), (("--cpus=0.5",), 1), (("--memory=128m",), 1), (("--cpuset-cpus=0",), 1)],
 )
 def test_auto_follows_the_containers_own_limits(start: Start, limits: tuple[str, ...], processes: int) -> None:
     """As many uWSGI workers run as fit."""

@@ -305,6 +305,47 @@ def test_requirements_that_cannot_be_met_fail_the_build(context: Context, requir
     assert named in complaint(context("plain", **{"requirements.txt": f"{requirement}\n"}))
 
 
+# --- Packages ---
+
+PACKAGES = """\
+import importlib.metadata, importlib.util, json
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/json")])
+    packages = {each.name: each.version for each in importlib.metadata.distributions()}
+    importable = [name for name in environ["QUERY_STRING"].split(",") if importlib.util.find_spec(name)]
+    return [json.dumps({"packages": packages, "importable": importable}).encode()]
+"""
+"""An app that shows its packages, and which modules it could import."""
+
+CONTAINER_LIBRARIES = ("yaml", "pydantic", "pydantic_settings", "supervisor", "annotated_types", "dotenv")
+"""Modules of the container's packages, at their top level."""
+
+
+def test_an_app_without_requirements_has_no_packages(start: Start, app: Callable[[str], str], context: Context) -> None:
+    container = start(app(PACKAGES), image=build(context("plain"))).wait()
+    assert container.get(f"/?{','.join(CONTAINER_LIBRARIES)}").json() == {"packages": {}, "importable": []}
+    found = container.exec("python3", "-c", "import importlib.metadata as m; print(list(m.distributions()))")
+    assert found == "[]"
+
+
+def test_an_app_may_pin_other_versions_of_the_containers_packages(context: Context, start: Start) -> None:
+    pins = {
+        "python-dotenv": "1.0.1",
+        "typing_extensions": "4.12.2",
+        "PyYAML": "6.0.2",
+        "annotated-types": "0.6.0",
+        "supervisor": "4.2.5",
+    }
+    requirements = "".join(f"{name}=={version}\n" for name, version in pins.items())
+    tree = context("plain", **{"requirements.txt": requirements, "routes.py": PACKAGES})
+    container = start(image=build(tree)).wait()
+    packages = container.get("/?yaml").json()["packages"]
+    assert packages.items() >= pins.items()
+    assert set(packages) - set(pins) <= {"setuptools"}, "a dependency of supervisor 4.2"
+    assert healthy(container)
+
+
 # --- Mounts, on the stock image ---
 
 
@@ -332,8 +373,11 @@ def test_an_app_mounted_read_write_serves_and_stays_clean(start: Start, folder: 
     assert sorted(folder.rglob("*")) == sorted([*before, folder / "written"])
 
 
-OURS = ("runtime", "settings", "logs", "health", "check", "limits", "prepare", "supervise", "profiles", "logging_")
-LIBRARIES = ("yaml", "pydantic", "pydantic_settings", "supervisor", "annotated_types", "dotenv")
+OURS = (
+    *("runtime", "settings", "logs", "health", "check", "limits", "prepare", "supervise", "profiles", "logging_"),
+    *("wsgi", "app", "config", "values", "environment", "worker", "admin", "log", "start", "build", "policy", "load"),
+    *("healthcheck", "instrument", "app_logs", "assets", "pid1", "metrics", "nginx"),
+)
 PYTHONS = (
     "signal",
     "json",
@@ -365,13 +409,13 @@ def test_the_apps_own_modules_never_stand_in_for_the_containers(
 ) -> None:
     """Whatever they are called, it starts, is healthy, reloads and stops; the app gets its own."""
     mount = app(NAMES)
-    for name in OURS + LIBRARIES:
+    for name in OURS + CONTAINER_LIBRARIES:
         (tmp_path / f"{name}.py").write_text("")
     for name in PYTHONS:
         (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name}.py is the app\\'s')")
-    container = start(mount, "--env=WEB_CONCURRENCY=1", *options).wait()
+    container = start(mount, "--env=PROCESSES=1", *options).wait()
 
-    names = OURS + LIBRARIES
+    names = OURS + CONTAINER_LIBRARIES
     assert container.get(f"/?{','.join(names)}").text.split(",") == [f"/app/{name}.py" for name in names]
     assert container.get("/?routes").text == "/app/routes.py"
     assert healthy(container)
@@ -380,6 +424,23 @@ def test_the_apps_own_modules_never_stand_in_for_the_containers(
     until(lambda: container.get("/?routes").status_code == 201, "the new code serves")
     docker("kill", "--signal=TERM", container.id)
     assert container.exit_code() == 0
+
+
+def test_a_flask_app_may_have_packages_with_the_names_of_the_containers(
+    start: Start, app: Callable[[str], str], tmp_path: Path
+) -> None:
+    mount = app(
+        "import importlib\n"
+        "from flask import Flask, request\n"
+        "app = Flask(__name__)\n"
+        "app.get('/<name>')(lambda name: importlib.import_module(name).__file__)\n"
+    )
+    for name in OURS:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    container = start(mount).wait()
+    for name in OURS:
+        assert container.get(f"/{name}").text == f"/app/{name}/__init__.py"
 
 
 def test_a_flask_app_may_have_an_mmap_of_its_own(start: Start, app: Callable[[str], str], tmp_path: Path) -> None:
@@ -395,7 +456,7 @@ def test_a_flask_app_may_have_an_mmap_of_its_own(start: Start, app: Callable[[st
 def test_an_app_of_uwsgidecorators_ticks_and_reloads(start: Start, tmp_path: Path) -> None:
     """Its timer runs, and HUP loads its new code while every request is answered."""
     folder = shutil.copytree(APPS / "decorators", tmp_path / "app")
-    container = start(f"--volume={folder}:/app:ro", "--env=WEB_CONCURRENCY=2").wait()
+    container = start(f"--volume={folder}:/app:ro", "--env=PROCESSES=2").wait()
     until(lambda: container.get("/").json()["ticks"] > 0, "the timer ticks")
 
     routes = folder / "routes.py"

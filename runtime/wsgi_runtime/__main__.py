@@ -9,7 +9,7 @@ import sys
 from typing import NoReturn
 
 from wsgi_runtime import environment, logs
-from wsgi_runtime.start import limits, nginx_memory, prepare, tls
+from wsgi_runtime.start import checks, computed, files, limits, nginx_memory, tls
 from wsgi_runtime.start.load import BadSettings, load
 from wsgi_runtime.start.settings import Settings
 
@@ -21,7 +21,7 @@ def main() -> NoReturn:
     """Replace this process by the supervisor. Exits with BAD_SETTINGS if a check fails."""
     environ = dict(os.environ)
     logs.take_over()
-    problems = prepare.drop_privileges() + prepare.folder_problems()
+    problems = checks.drop_privileges() + checks.folder_problems()
     try:
         settings = load()
     except BadSettings as error:
@@ -29,18 +29,18 @@ def main() -> NoReturn:
         settings = Settings.model_construct()  # the other checks run with the defaults
     os.environ["LOG_FORMAT"] = settings.LOG_FORMAT  # for the lines that this process logs
     limit = limits.read()
-    named = prepare.values(settings, limit)
+    named = computed.values(settings, limit)
     app_environ = environment.for_app(environ, named)
-    problems += prepare.unknown_placeholders(named, app_environ) + prepare.ignored_settings(settings)
-    problems += prepare.uwsgi_variables(app_environ)
+    problems += files.unknown_placeholders(named, app_environ) + checks.ignored_settings(settings)
+    problems += checks.uwsgi_variables(app_environ)
     if settings.TLS_CERT and settings.TLS_KEY:
         problems += tls.problem(settings.TLS_CERT, settings.TLS_KEY)
     problems += nginx_memory.max_body_problem(
         settings.MAX_BODY_SIZE, settings.max_body_bytes, limit.memory, nginx_memory.spool()
     )
-    for name in prepare.ports(named):
-        problems = problems or prepare.port_problem(name, int(named[name]))
-    problems = problems or prepare.render(settings, named) or prepare.nginx_problem()
+    for name in computed.ports(named):
+        problems = problems or checks.port_problem(name, int(named[name]))
+    problems = problems or files.render(settings, named) or checks.nginx_problem()
     if problems:
         logs.write("critical", "supervisord", "startup failed: " + "; ".join(problems))
         sys.exit(BAD_SETTINGS)

@@ -46,13 +46,21 @@ def for_app(environ: Mapping[str, str], values: Mapping[str, str]) -> dict[str, 
     return given
 
 
+def files(folder: Path) -> list[Path]:
+    """Return the files in a folder; none if the folder is not there or must not be read."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_file())
+    except OSError:
+        return []
+
+
 def _variables(folder: Path) -> Iterator[tuple[str, str]]:
     """Files of `folder` that can be environment variables: name and text, without one newline at the end."""
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+    for path in files(folder):
         if not VARIABLE.fullmatch(path.name) or path.name in NGINX_ONLY:
             continue
         try:
-            if not path.is_file() or path.stat().st_size > MAX_VARIABLE_BYTES - len(path.name) - 2:
+            if path.stat().st_size > MAX_VARIABLE_BYTES - len(path.name) - 2:
                 continue
             text = path.read_bytes().decode()
         except (OSError, UnicodeDecodeError):  # a file for another program

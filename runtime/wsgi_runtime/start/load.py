@@ -62,5 +62,5 @@ def _takes(schema: dict[str, Any]) -> str:
     if schema["type"] == "boolean":
         return "on or off"
     if "pattern" in schema:
-        return f"like {' or '.join(schema.get('examples', []))}, matching {schema['pattern']}".removeprefix("like , ")
+        return str(schema["title"])
     return "text"

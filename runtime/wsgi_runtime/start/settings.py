@@ -6,27 +6,27 @@ Precedence: the environment, then the file /run/secrets/NAME, then the profile's
 
 import os
 import re
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 
-from wsgi_runtime import APP, CONFIG
-from wsgi_runtime.environment import SECRETS
 from wsgi_runtime.start import sources
-
-# These characters need no quotes in nginx's files.
-UrlPath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-]$", examples=["/a/path"])]
-FilePath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._/-]+$", examples=["/tls/server.pem"])]
-NGINX_PATHS = ("/.container", "/.protected")
-"""Paths that nginx.conf uses itself."""
-
-# Text without what ends or changes a quoted string of nginx: quotes, backslashes, dollar signs, control characters.
-DIRECTIVE = r" *(?:[a-z]+(?:-[a-z]+)+|sandbox)(?: [ !#%-:<-\[\]-~]*)?"
-Seconds = Annotated[int, Field(ge=1, le=86400)]
-Auto = Literal["auto"]
+from wsgi_runtime.start.field_types import (
+    Auto,
+    BodySize,
+    Greenlets,
+    Networks,
+    PemFile,
+    Policy,
+    Port,
+    Profile,
+    Rate,
+    Seconds,
+    StaticFolder,
+    UrlPath,
+)
 
 
 class Settings(BaseSettings):
@@ -40,14 +40,12 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    PROFILE: str = Field(
+    PROFILE: Profile = Field(
         "production",
         description="file in `profiles/` that settings come from; `development` reloads code and shows tracebacks",
     )
-    PORT: int = Field(
+    PORT: Port = Field(
         80,
-        ge=1,
-        le=65535,
         validation_alias=AliasChoices("PORT", "LISTEN_PORT"),
         description="public port, on IPv4 and IPv6",
     )
@@ -72,10 +70,8 @@ class Settings(BaseSettings):
         description="threads a uWSGI process: so many requests can wait for something at once; "
         "for an app that only computes 1 takes a quarter less CPU time (`bench/README.md`)",
     )
-    GREENLETS: int = Field(
+    GREENLETS: Greenlets = Field(
         0,
-        ge=0,
-        le=100_000,
         validation_alias=AliasChoices("GREENLETS", "ASYNC"),
         description="gevent greenlets a uWSGI process, instead of threads; needs gevent in `requirements.txt`; 0: off",
     )
@@ -91,49 +87,45 @@ class Settings(BaseSettings):
         le=3600,
         description="seconds to go on serving after SIGTERM, while health says 503, before the stop begins; 0: none",
     )
-    MAX_BODY_SIZE: str = Field(
+    MAX_BODY_SIZE: BodySize = Field(
         "10m",
-        pattern=r"^(?:[0-9]{1,18}|[0-9]{1,9}[kKmMgG])$",
         validation_alias=AliasChoices("MAX_BODY_SIZE", "NGINX_MAX_UPLOAD"),
         description="largest request body, in bytes or with `k`, `m` or `g`; 0: any size",
     )
     STATIC_URL: UrlPath = Field(
         "/static", description="where Nginx serves files by itself; what it doesn't find goes to the app"
     )
-    STATIC_PATH: UrlPath = Field("/app/static", description="folder in the container that these files come from")
+    STATIC_PATH: StaticFolder = Field("/app/static", description="folder in the container that these files come from")
     STATIC_INDEX: bool = Field(
         False, description="`on` or `off`: `/` is the file `index.html` of STATIC_PATH, as single-page apps want it"
     )
     HEALTH_PATH: UrlPath = Field(
         "/health", description="what the health check asks, through Nginx and uWSGI; any answer below 500 is healthy"
     )
-    TRUSTED_PROXIES: str = Field(
+    TRUSTED_PROXIES: Networks = Field(
         "",
         description="addresses or networks, as in `10.0.0.0/8, fd00::/8`, whose `X-Forwarded-For`, `-Proto`, `-Host`, "
         "`-Prefix`, `-User`, `-Preferred-Username`, `-Email` and `-Groups` and `X-Request-ID` are believed",
     )
-    RATE_LIMIT: str = Field(
+    RATE_LIMIT: Rate = Field(
         "off",
-        pattern=r"^(off|[1-9][0-9]{0,5}r/[sm])$",
-        examples=["off", "20r/s"],
         description="requests a second or minute for each client address (IPv6: each /64), as in `20r/s`; "
         "as many at once; more get a 429",
     )
     CACHE: bool = Field(
         False, description="`on` or `off`: Nginx caches responses that the app marks as cacheable, as HTTP says"
     )
-    CSP: str = Field(
+    CSP: Policy = Field(
         "minimal",
-        pattern=rf"^(?:off|minimal|strict|{DIRECTIVE}(?:;{DIRECTIVE})*;? *)$",
         description="Content-Security-Policy of HTML pages that have none of the app's: `minimal` (no plugins, no "
         "foreign `<base>`, frames of the same site only), `strict` (also: no inline code, only the site's own files), "
         "`off`, or a policy, as in `default-src 'self'; img-src *`",
     )
-    TLS_CERT: FilePath | None = Field(
+    TLS_CERT: PemFile | None = Field(
         None, description="file with the certificate chain, in PEM; with it: HTTPS and HTTP/2, and HTTP redirects"
     )
-    TLS_KEY: FilePath | None = Field(None, description="file with its private key, in PEM")
-    HTTPS_PORT: int = Field(443, ge=1, le=65535, description="port of HTTPS, on IPv4 and IPv6")
+    TLS_KEY: PemFile | None = Field(None, description="file with its private key, in PEM")
+    HTTPS_PORT: Port = Field(443, description="port of HTTPS, on IPv4 and IPv6")
     MAX_REQUESTS: int = Field(
         0,
         ge=0,
@@ -163,54 +155,12 @@ class Settings(BaseSettings):
         "without it Flask's sessions fail loudly",
     )
 
-    @field_validator("PROFILE")
-    @classmethod
-    def _profile_exists(cls, name: str) -> str:
-        known = sorted(path.stem for path in (CONFIG / "profiles").glob("*.yaml"))
-        if name not in known:
-            raise ValueError(f"must be one of {', '.join(known)}")
-        return name
-
-    @field_validator("RATE_LIMIT", "MAX_BODY_SIZE", "CSP", mode="before")
-    @classmethod
-    def _as_in_the_environment(cls, value: Any) -> Any:
-        # YAML makes more of these.
-        return "off" if value is False else str(value) if isinstance(value, int) else value
-
     @field_validator("ADMIN_PORT")
     @classmethod
     def _admin_port_is_not_the_public_port(cls, port: int, info: ValidationInfo) -> int:
         if port == info.data.get("PORT"):
             raise ValueError("must differ from PORT, or be 0 to turn it off")
         return port
-
-    @field_validator("GREENLETS")
-    @classmethod
-    def _gevent_is_installed(cls, greenlets: int) -> int:
-        if greenlets == 1:
-            raise ValueError("must be 0, or at least 2")
-        if greenlets and not any(Path("/venv/lib").glob("python*/site-packages/gevent")):
-            raise ValueError("gevent is not installed; add it to src/requirements.txt and build the image again")
-        return greenlets
-
-    @field_validator("TRUSTED_PROXIES")
-    @classmethod
-    def _networks(cls, text: str) -> str:
-        if "%" in text:
-            raise ValueError("addresses with a scope, such as fe80::1%eth0, are not supported")
-        return " ".join(str(ip_network(word)) for word in text.replace(",", " ").split())
-
-    @field_validator("STATIC_URL", "HEALTH_PATH")
-    @classmethod
-    def _path_is_free(cls, path: str) -> str:
-        if path.startswith(NGINX_PATHS):
-            raise ValueError(f"paths that begin with {' or '.join(NGINX_PATHS)} are used by nginx.conf itself")
-        return path
-
-    @field_validator("TLS_CERT", "TLS_KEY", mode="before")
-    @classmethod
-    def _a_secret_is_the_file(cls, value: Any, info: ValidationInfo) -> Any:
-        return str(SECRETS / str(info.field_name)) if str(value).startswith("-----BEGIN ") else value
 
     @model_validator(mode="after")
     def _fit_together(self) -> "Settings":
@@ -230,22 +180,13 @@ class Settings(BaseSettings):
             raise ValueError("\n".join(problems))
         return self
 
-    @field_validator("STATIC_PATH")
-    @classmethod
-    def _static_is_a_folder_without_code(cls, path: str) -> str:
-        if APP.resolve().is_relative_to(Path(path).resolve()):
-            raise ValueError(f"it would publish the code in {APP}")
-        if not Path(path).is_dir():  # the default is not asked: an app need not have static files
-            raise ValueError("there is no such folder in the container")
-        return path
-
     @classmethod
     def settings_customise_sources(  # type: ignore[no-untyped-def]
         cls, settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
     ):
         """The sources in the order of precedence, highest first (pydantic-settings calls this)."""
         settings = [names(name) for name in cls.model_fields]
-        secrets = sources.secrets(each for setting in settings for each in setting)
+        secrets = sources.secrets({each for setting in settings for each in setting})
         name = (secrets | env_settings()).get("PROFILE", cls.model_fields["PROFILE"].default)
         profile = sources.profile(name)
         problems: dict[str, str] = {}
@@ -281,31 +222,12 @@ class Settings(BaseSettings):
         }
 
     def profile_secrets(self) -> dict[str, str]:
-        """Return the secrets that come from the profile, by name."""
+        """Return the settings of type secret that come from the profile, by name."""
         return {
             name: value.get_secret_value()
             for name, value in self
-            if isinstance(value, SecretStr) and self._origin(name) == "profile"
+            if isinstance(value, SecretStr) and not sources.origin(names(name))
         }
-
-    def report(self, named: dict[str, str]) -> list[dict[str, str]]:
-        """For people: each setting's name, value (what `auto` came to is in `named`) and origin; secrets are hidden."""
-        rows = []
-        for name, value in self:
-            shown = named.get(name, "") + (" (auto)" if value == "auto" else "")
-            if isinstance(value, bool):
-                shown = "on" if value else "off"
-            elif isinstance(value, SecretStr):
-                shown = "(hidden)"
-            rows.append({"name": name, "value": shown, "origin": self._origin(name)})
-        return rows
-
-    def _origin(self, name: str) -> str:
-        if any(os.environ.get(each) for each in names(name)):
-            return "environment"
-        if any((SECRETS / each).is_file() for each in names(name)):
-            return "secret"
-        return "profile" if name in self.model_fields_set else "default"
 
 
 def names(name: str) -> list[str]:

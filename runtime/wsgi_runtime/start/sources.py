@@ -1,5 +1,6 @@
 """The sources of the settings: environment, secrets and the profile. What is wrong with a source becomes a Problem."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,20 +8,19 @@ from typing import Any
 import yaml
 
 from wsgi_runtime import CONFIG
-from wsgi_runtime.environment import SECRETS
+from wsgi_runtime.environment import SECRETS, files
 
 
 class Problem(str):
     """Stands in for the value of a setting that has none: a sentence that says why."""
 
 
-def secrets(names: Iterable[str]) -> dict[str, str]:
+def secrets(names: set[str]) -> dict[str, str]:
     """Return the secrets that are settings, without white space around them."""
     found: dict[str, str] = {}
-    for path in [SECRETS / name for name in names]:
+    for path in [path for path in files(SECRETS) if path.name in names]:
         try:
-            if path.is_file():
-                found[path.name] = path.read_bytes().decode().strip()
+            found[path.name] = path.read_bytes().decode().strip()
         except OSError as error:
             found[path.name] = Problem(f"{path.name}: the secret {path} cannot be read: {error.strerror}")
         except UnicodeDecodeError:
@@ -56,3 +56,10 @@ def conflicts(source: Mapping[str, Any], settings: Iterable[list[str]]) -> dict[
         if len({str(source[name]) for name in names if source.get(name) not in (None, "")}) > 1:
             found[names[0]] = Problem(f"{' and '.join(given)}: both name the same setting; remove one of them")
     return found
+
+
+def origin(names: list[str]) -> str:
+    """Return the source of a setting, `environment` or `secret`; empty for the profile and the default."""
+    if any(os.environ.get(name) for name in names):
+        return "environment"
+    return "secret" if {path.name for path in files(SECRETS)} & set(names) else ""

@@ -1,0 +1,103 @@
+"""Types of settings whose values take more than a number, a switch or a list of words: what they take and why."""
+
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+
+from wsgi_runtime import APP, CONFIG
+from wsgi_runtime.environment import SECRETS
+
+NGINX_PATHS = ("/.container", "/.protected")
+"""Paths that nginx.conf uses itself."""
+
+# Text without what ends or changes a quoted string of nginx: quotes, backslashes, dollar signs, control characters.
+DIRECTIVE = r" *(?:[a-z]+(?:-[a-z]+)+|sandbox)(?: [ !#%-:<-\[\]-~]*)?"
+
+
+def _profile_exists(name: str) -> str:
+    known = sorted(path.stem for path in (CONFIG / "profiles").glob("*.yaml"))
+    if name not in known:
+        raise ValueError(f"must be one of {', '.join(known)}")
+    return name
+
+
+def _gevent_is_installed(greenlets: int) -> int:
+    if greenlets == 1:
+        raise ValueError("must be 0, or at least 2")
+    if greenlets and not any(Path("/venv/lib").glob("python*/site-packages/gevent")):
+        raise ValueError("gevent is not installed; add it to src/requirements.txt and build the image again")
+    return greenlets
+
+
+def _networks(text: str) -> str:
+    if "%" in text:
+        raise ValueError("addresses with a scope, such as fe80::1%eth0, are not supported")
+    return " ".join(str(ip_network(word)) for word in text.replace(",", " ").split())
+
+
+def _is_free(path: str) -> str:
+    if path.startswith(NGINX_PATHS):
+        raise ValueError(f"paths that begin with {' or '.join(NGINX_PATHS)} are used by nginx.conf itself")
+    return path
+
+
+def _holds_no_code(path: str) -> str:
+    if APP.resolve().is_relative_to(Path(path).resolve()):
+        raise ValueError(f"it would publish the code in {APP}")
+    if not Path(path).is_dir():  # the default is not checked: an app need not have static files
+        raise ValueError("there is no such folder in the container")
+    return path
+
+
+def _text_of_yaml(value: Any) -> Any:
+    """Return the text that YAML took for a switch or a number: `off` or 0."""
+    return "off" if value is False else str(value) if isinstance(value, int) else value
+
+
+def _path_of_secret(value: Any, info: ValidationInfo) -> Any:
+    """Return the path of the secret that holds the PEM data itself."""
+    return str(SECRETS / str(info.field_name)) if str(value).startswith("-----BEGIN ") else value
+
+
+Auto = Literal["auto"]
+Seconds = Annotated[int, Field(ge=1, le=86400)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Profile = Annotated[str, AfterValidator(_profile_exists)]
+Greenlets = Annotated[int, Field(ge=0, le=100_000), AfterValidator(_gevent_is_installed)]
+Networks = Annotated[str, AfterValidator(_networks)]
+
+# These characters need no quotes in nginx's files.
+PlainPath = Annotated[
+    str,
+    Field(
+        pattern=r"^/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-]$",
+        title="an absolute path of letters, digits and . _ ~ -, without a slash at its end",
+    ),
+]
+UrlPath = Annotated[PlainPath, AfterValidator(_is_free)]
+StaticFolder = Annotated[PlainPath, AfterValidator(_holds_no_code)]
+PemFile = Annotated[
+    str,
+    Field(pattern=r"^/[A-Za-z0-9._/-]+$", title="an absolute path of letters, digits and . _ -"),
+    BeforeValidator(_path_of_secret),
+]
+BodySize = Annotated[
+    str,
+    Field(pattern=r"^(?:[0-9]{1,18}|[0-9]{1,9}[kKmMgG])$", title="a number of bytes, or a size such as 10m"),
+    BeforeValidator(_text_of_yaml),
+]
+Rate = Annotated[
+    str,
+    Field(pattern=r"^(off|[1-9][0-9]{0,5}r/[sm])$", title="off, or a rate such as 20r/s or 100r/m"),
+    BeforeValidator(_text_of_yaml),
+]
+Policy = Annotated[
+    str,
+    Field(
+        pattern=rf"^(?:off|minimal|strict|{DIRECTIVE}(?:;{DIRECTIVE})*;? *)$",
+        title="off, minimal, strict, or a policy such as default-src 'self'",
+    ),
+    BeforeValidator(_text_of_yaml),
+]

@@ -1,0 +1,20 @@
+"""The settings as the status page shows them."""
+
+from pydantic import SecretStr
+
+from wsgi_runtime.start import sources
+from wsgi_runtime.start.settings import Settings, names
+
+
+def report(settings: Settings, values: dict[str, str]) -> list[dict[str, str]]:
+    """Return the name, the value and the origin of each setting. Secrets are hidden; `values` have what `auto` gave."""
+    rows = []
+    for name, value in settings:
+        shown = values.get(name, "") + (" (auto)" if value == "auto" else "")
+        if isinstance(value, bool):
+            shown = "on" if value else "off"
+        elif isinstance(value, SecretStr):
+            shown = "(hidden)"
+        origin = sources.origin(names(name)) or ("profile" if name in settings.model_fields_set else "default")
+        rows.append({"name": name, "value": shown, "origin": origin})
+    return rows
