@@ -76,7 +76,7 @@ class Settings(BaseSettings):
         description="gevent greenlets a uWSGI process, instead of threads; needs gevent in `requirements.txt`; 0: off",
     )
     REQUEST_TIMEOUT: Seconds = Field(
-        30, description="seconds a request may take; then its worker is replaced and its client gets a 504"
+        30, description="seconds to the first byte of a response, and between two bytes; then the client gets a 504"
     )
     GRACE_PERIOD: Seconds = Field(
         8, description="seconds that requests in flight get at a stop (`docker stop` kills after 10)"
