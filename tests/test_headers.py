@@ -220,7 +220,7 @@ def test_the_apps_own_error_pages_replace_ours(start: Start, tmp_path: Path) -> 
     (tmp_path / "errors/error.json").unlink()
     refused = start(f"--volume={tmp_path}:/app:ro")
     assert refused.exit_code() == 78
-    assert "there is no /app/errors/error.json" in refused.log
+    assert "/app/errors/error.json is missing" in refused.log
 
 
 SNIPPETS = {
@@ -306,7 +306,7 @@ def test_a_setting_that_it_makes_void_is_an_error(start: Start, own: Path) -> No
     message = container.lines[-1]["message"]
     assert "MAX_BODY_SIZE has no effect" in message
     assert "CACHE has no effect" in message
-    assert "has to listen on ${PORT}" in message
+    assert "must listen on ${PORT}" in message
     assert "THREADS" not in message
 
 
