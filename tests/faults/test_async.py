@@ -1,4 +1,4 @@
-"""With GREENLETS, gevent's greenlets answer instead of threads, and what holds for threads holds for them."""
+"""With ASYNC, gevent's greenlets answer instead of threads, and what holds for threads holds for them."""
 
 import re
 import threading
@@ -75,7 +75,7 @@ def test_a_reload_under_load_loses_no_request(start: Start, gevent: str) -> None
 
 def test_a_request_over_its_time_gets_a_504_and_touches_no_other(start: Start, gevent: str) -> None:
     """Those beside it are answered, and its worker is replaced."""
-    container = start("--env=GREENLETS=100", "--env=PROCESSES=1", "--env=REQUEST_TIMEOUT=3", image=gevent).wait()
+    container = start("--env=GREENLETS=100", "--env=WEB_CONCURRENCY=1", "--env=REQUEST_TIMEOUT=3", image=gevent).wait()
     (hanging,) = processes(container, "uWSGI worker")
     beside: list[int] = []
 

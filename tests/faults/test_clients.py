@@ -78,7 +78,7 @@ def test_a_clock_that_jumps_disturbs_nobody(start: Start, tmp_path: Path) -> Non
             time.sleep(2.5)
     assert clients.lost == []
     assert clients.silence < 1
-    assert container.log.count("spawned: ") == 2
+    assert [container.log.count(f"spawned: '{name}'") for name in ("log", "uwsgi", "nginx", "admin")] == [1] * 4
     assert "Respawned" not in container.log
     docker("stop", container.id)
     assert container.exit_code() == 0

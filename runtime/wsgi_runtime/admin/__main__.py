@@ -7,18 +7,20 @@ nobody else does.
 import os
 import select
 import signal
+import socket
 import socketserver
 import threading
 from http.server import BaseHTTPRequestHandler
 from typing import ClassVar
 
-from wsgi_runtime import RUN, logs
+from wsgi_runtime import logs
 from wsgi_runtime.admin.metrics import Metrics
 from wsgi_runtime.admin.status import Status
 from wsgi_runtime.fifo import open_metrics_fifo
 from wsgi_runtime.scoreboard import Scoreboard
 
-SOCKET = RUN / "admin.sock"
+LISTENING_FD = 0
+"""supervisord opens the socket."""
 
 NICENESS = 10
 """Requests of the app's users come first."""
@@ -91,9 +93,9 @@ def main() -> None:
     metrics = Metrics(Scoreboard())
     Handler.status = Status(metrics)
     threading.Thread(target=count, args=(metrics,), daemon=True).start()
-    SOCKET.unlink(missing_ok=True)
-    os.umask(0o177)
-    socketserver.UnixStreamServer(str(SOCKET), Handler).serve_forever()
+    server = socketserver.UnixStreamServer("", Handler, bind_and_activate=False)
+    server.socket = socket.socket(fileno=LISTENING_FD)
+    server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -219,7 +219,7 @@ class Replacement:
     def _failed(self, why: str) -> None:
         self.state = State.IDLE
         self.results["failure"] += 1
-        self._logger.error(f"the new uWSGI failed, the old one keeps serving: {why}")
+        self._logger.error(f"the new uWSGI failed, the old code keeps serving: {why}")
         self._retry_at = time.monotonic() + self._retry_seconds
         self._retry_seconds = min(2 * self._retry_seconds, MAX_RETRY_SECONDS)
 

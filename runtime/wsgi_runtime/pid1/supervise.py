@@ -111,12 +111,19 @@ class Container(Supervisor):  # type: ignore[misc]
             if self._watcher.code_has_changed():
                 self.reload("the code has changed")
             self.replacement.tick()
+            self._look_for_first_worker()
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + 1
             self._look()
         waited_for = self._shutdown.active or self.stopping or self._values["DEBUG"] == "1"
         waited_for = waited_for or not self._has_served or self.replacement.active
         self.options.poller.seconds = FAST_TICK_SECONDS if waited_for else 1.0
+
+    def _look_for_first_worker(self) -> None:
+        bank = self.replacement.bank(self._process(CURRENT).pid)
+        if not self._has_served and bank and bank.has_served():
+            self._has_served = True
+            self._autostart(admin=True)
 
     def _look(self) -> None:
         """What has to be looked at once a second."""
@@ -127,9 +134,6 @@ class Container(Supervisor):  # type: ignore[misc]
         if bank and not self.stopping:
             if reason := self._workers.tick(bank):
                 self.replacement.suggest(reason)
-            if bank.has_served() and not self._has_served:
-                self._has_served = True
-                self._process("admin").config.autostart = True
             if bank.is_serving():
                 self._restart.succeeded()
         self._publish()
@@ -142,7 +146,7 @@ class Container(Supervisor):  # type: ignore[misc]
 
     def _start(self, event: Any) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
-        # Sleeping until the app has been loaded: admin must not take time from it.
+        # The admin program takes no time from the app, which loads first.
         self._autostart(log=True, admin=False, uwsgi=False, nginx=False)
         self._process("log").spawn()
         if (APP / "prestart.sh").exists():
@@ -152,8 +156,9 @@ class Container(Supervisor):  # type: ignore[misc]
 
     def _serve(self) -> None:
         group = self.process_groups["uwsgi"]
-        # One reference more than supervisor's own keeps the listening socket open while uWSGI is down.
+        # One reference more than supervisor's own keeps a listening socket open while its program is down.
         self._socket = group.socket_manager.get_socket()
+        self._admin_socket = self.process_groups["admin"].socket_manager.get_socket()
         for port in self._values["PORTS"].split():
             self._shutdown.listening += listeners.listen(int(port), int(self._values["LISTEN_BACKLOG"]))
         listening = "".join(f"{fd};" for fd in self._shutdown.listening)

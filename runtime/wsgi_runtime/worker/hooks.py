@@ -47,8 +47,8 @@ def record_endpoints(module: Any, cores: Callable[[], list[Any]]) -> None:
     preprocess = module.Flask.preprocess_request
 
     def core_of(environ: dict[str, Any]) -> Any:
-        number, known = environ.get("uwsgi.core"), cores()
-        return known[number] if number is not None and known else None
+        number, known = environ.get("uwsgi.core", 0), cores()
+        return known[number] if known else None
 
     def preprocess_request(app: Any, *context: Any) -> Any:
         request = current._get_current_object()  # type: ignore[attr-defined]

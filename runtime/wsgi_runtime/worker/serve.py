@@ -47,7 +47,7 @@ class Server:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> "Response":
         """Serve one request."""
-        core = self.cores[environ["uwsgi.core"]]
+        core = self.cores[environ.get("uwsgi.core", 0)]  # uWSGI leaves it out when there is one
         if not core.signals_unblocked:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, UNBLOCKED_SIGNALS)
             core.signals_unblocked = True
