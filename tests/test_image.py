@@ -359,7 +359,7 @@ def test_development_reloads_edits_shows_tracebacks_and_has_no_console(start: St
     assert served.get("/console").status_code == 404
 
     (tmp_path / "routes.py").write_text("this is no Python\n")
-    until(lambda: "does not import" in served.log, "the check fails")
+    until(lambda: "SyntaxError" in served.log, "the new code fails")
     assert served.get("/hello").status_code == 200
 
 
