@@ -16,7 +16,7 @@ READ_BYTES = 1 << 16
 GATHER_SECONDS = 0.02
 """Lines that come within this time are written together."""
 
-MAX_BUFFER_BYTES = 1 << 20
+MAX_BUFFER_BYTES = 8 << 20
 """Bytes that wait for the reader of the output; more is dropped."""
 
 RETRY_SECONDS = 0.1

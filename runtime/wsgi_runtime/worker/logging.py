@@ -86,7 +86,7 @@ class Formatter(logging.Formatter):
         extra.update((name, value) for name, value in vars(record).items() if name not in STANDARD_ATTRIBUTES)
         for name, value in extra.items():
             if name not in fields and name not in ("request_id", "traceparent"):
-                fields[name] = value
+                fields[name] = str(value) if name in ("exc_info", "stack_info") else value
         try:
             return _dumps(fields)
         except (TypeError, ValueError, RecursionError):
