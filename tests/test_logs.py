@@ -70,7 +70,7 @@ def test_each_source_is_there_and_every_line_fits_the_schema(talkative: Containe
     )
     assert "profile production" in str(lines(talkative)[0]["message"])
     # By one worker, or by both already.
-    assert {line["source"] for line in found if line["message"] == "imported"} == {"app"}
+    assert {line["source"] for line in lines(talkative) if line["message"] == "imported"} == {"app"}
 
 
 def test_a_request_is_a_line_with_numbers_as_numbers(talkative: Container) -> None:

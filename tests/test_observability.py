@@ -21,7 +21,7 @@ COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text())
 @pytest.fixture(scope="module")
 def counted(start: Callable[..., Container], metrics_image: str) -> Container:
     """A container that has something to count."""
-    container = start("--env=HEALTH_PATH=/hello/health", image=metrics_image)
+    container = start("--env=HEALTH_PATH=/hello/health", "--env=CACHE=on", image=metrics_image)
     until(lambda: container.answers("/hello/first"), "it answers")
     return container
 

@@ -91,6 +91,7 @@ def main() -> None:
     os.nice(NICENESS)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     metrics = Metrics(Scoreboard())
+    metrics.tick()
     Handler.status = Status(metrics)
     threading.Thread(target=count, args=(metrics,), daemon=True).start()
     server = socketserver.UnixStreamServer("", Handler, bind_and_activate=False)

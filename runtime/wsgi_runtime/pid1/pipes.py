@@ -17,7 +17,8 @@ CAPACITY_BYTES = 1 << 18
 class Pipes:
     """The pipes by name; which program writes to which stands in supervise.py."""
 
-    def __init__(self) -> None:
+    def __init__(self, count_requests: bool) -> None:
+        """`count_requests`: nginx writes a line for each request, for the admin program."""
         self.read_ends: dict[str, int] = {}
         self.write_ends: dict[str, int] = {}
         for name in CONVERTERS:
@@ -25,9 +26,11 @@ class Pipes:
             self.read_ends[name], self.write_ends[name] = map(out_of_the_way, ends)
             for fd in ends:
                 os.close(fd)
+        self._all = [*self.read_ends.values()]
         METRICS_FIFO.unlink(missing_ok=True)
-        os.mkfifo(METRICS_FIFO, 0o600)
-        self._all = [*self.read_ends.values(), open_metrics_fifo()]
+        if count_requests:
+            os.mkfifo(METRICS_FIFO, 0o600)
+            self._all.append(open_metrics_fifo())
         for fd in self._all:
             os.set_blocking(fd, False)
             with contextlib.suppress(PermissionError):  # the user's other containers have many

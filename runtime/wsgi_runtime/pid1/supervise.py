@@ -58,7 +58,8 @@ class Container(Supervisor):  # type: ignore[misc]
         self._values = options.values
         processes = max(1, int(options.values["PROCESSES"]))
         self._board = Scoreboard.create(processes, int(options.values["GREENLETS"]) or int(options.values["THREADS"]))
-        self.pipes = Pipes()
+        self._has_admin = options.values["ADMIN_PORT"] != "0"
+        self.pipes = Pipes(self._has_admin)
         logs.output_fd, logs.text_format = self.pipes.own_end, False
         certificate = [self._values[name] for name in ("TLS_CERT", "TLS_KEY") if name in self._values]
         self._watcher = Watcher(self._values["DEBUG"] == "1", certificate)
@@ -123,7 +124,9 @@ class Container(Supervisor):  # type: ignore[misc]
         bank = self.replacement.bank(self._process(CURRENT).pid)
         if not self._has_served and bank and bank.has_served():
             self._has_served = True
-            self._autostart(admin=True)
+            self._publish()
+            if self._has_admin:
+                self._autostart(admin=True)
 
     def _look(self) -> None:
         """What has to be looked at once a second."""

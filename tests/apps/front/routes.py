@@ -1,5 +1,6 @@
 """An app whose answers are what the query string says: ?header=Name:value&status=404&body=...; it counts its calls."""
 
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -20,7 +21,7 @@ def app(environ, start_response):
     if (broken := Path("/tmp/broken")).exists():
         status = broken.read_text()
         if not status:
-            raise RuntimeError("broken")
+            os._exit(1)
         start_response(f"{status} Broken", [("Content-Type", "text/plain"), ("Content-Length", "6")])
         return [b"broken"]
     headers = [tuple(header.split(":", 1)) for header in query.get("header", [])]
