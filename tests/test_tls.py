@@ -138,7 +138,7 @@ def test_a_renewed_certificate_is_taken_up_by_a_reload_without_a_lost_request(st
             lambda: ssl.get_server_certificate(("127.0.0.1", int(https_port(container)))) != old,
             "the new one is served",
         )
-        until(lambda: "workers are replaced" in container.log, "the app is reloaded as well")
+        until(lambda: "takes over" in container.log, "the app is reloaded as well")
     assert clients.lost == []
 
 
