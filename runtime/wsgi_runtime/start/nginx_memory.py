@@ -9,11 +9,14 @@ SPOOL = Path("/tmp")  # noqa: S108 - the image links /var/lib/nginx to it
 
 KB, MB = 1 << 10, 1 << 20
 
-BASE_BYTES = 64 * MB
+BASE_BYTES = 80 * MB
 """Memory of everything but nginx's requests."""
 
-CONNECTION_BYTES = 8 * KB
-"""Memory of a connection without its buffers, in nginx and in the kernel."""
+MIN_REQUESTS = 1024
+"""As many requests are served at once at every memory limit: 1,000 slow clients must not stop the service."""
+
+CONNECTION_BYTES = 16 * KB
+"""Memory of a request without its buffers, in nginx and in the kernel."""
 
 MAX_CONCURRENT = 65535
 """Largest number that limit_conn accepts."""
@@ -38,6 +41,7 @@ class Buffers:
     response_headers: int
     response_count: int
     response_size: int
+    file: int
     gzip_window: int
     """0: nginx does not compress the app's responses."""
 
@@ -46,14 +50,14 @@ class Buffers:
         """The most memory that one request takes."""
         gzip = (8 * self.gzip_window + 24) if self.gzip_window else 0
         response = self.response_headers + self.response_count * self.response_size
-        return (2 * self.request_headers + self.body + response + gzip) * KB + CONNECTION_BYTES
+        return (2 * self.request_headers + self.body + response + self.file + gzip) * KB + CONNECTION_BYTES
 
 
 BUFFERS = (
-    Buffers(2048 * MB, 20, 64, 64, 16, 16, 32),
-    Buffers(512 * MB, 20, 64, 64, 9, 8, 8),
-    Buffers(256 * MB, 8, 10, 64, 17, 4, 0),
-    Buffers(0, 8, 10, 8, 4, 4, 0),
+    Buffers(2048 * MB, 20, 64, 64, 16, 16, 32, 32),
+    Buffers(512 * MB, 20, 64, 64, 9, 8, 8, 8),
+    Buffers(256 * MB, 8, 10, 64, 17, 4, 4, 0),
+    Buffers(0, 8, 10, 8, 3, 4, 4, 0),
 )
 
 
@@ -89,7 +93,8 @@ def sizes(memory: int, limited: bool, cpus: int, files: int, max_body: int, spoo
     uploads = min(memory // 8, spool.size // 2 or memory // 8) if spool.in_memory else 0
     requests = MAX_CONCURRENT
     if limited:
-        requests = min(requests, (memory - BASE_BYTES - uploads) * 7 // 8 // row.request_bytes)
+        fitting = (memory - BASE_BYTES - uploads) * 7 // 8 // row.request_bytes
+        requests = min(requests, max(MIN_REQUESTS, fitting))
     # A request that waits for the app has a connection to the client and one to uWSGI.
     connections = min(files // 2, 4096, 2 * requests + 64)
     # Each worker holds all its connections if the others are idle.
@@ -97,7 +102,7 @@ def sizes(memory: int, limited: bool, cpus: int, files: int, max_body: int, spoo
     # A finished upload that waits for the app takes a socket buffer of 208 KB.
     large, medium = memory >> 21, memory >> 21
     if spool.in_memory:
-        large, medium = uploads // 2 // (max_body or uploads), uploads // 2 // MEDIUM_UPLOAD_BYTES
+        large, medium = uploads * 3 // 4 // (max_body or uploads), uploads // 4 // MEDIUM_UPLOAD_BYTES
     # The app answers at most so many requests at once, and each has a key in the cache.
     keys = min(requests, connections * workers // 2) + 256
     cached = min(MAX_CACHED_BYTES, (memory // 16 if spool.in_memory else DISK_CACHE_BYTES) // keys)
@@ -115,6 +120,7 @@ def sizes(memory: int, limited: bool, cpus: int, files: int, max_body: int, spoo
         "RESPONSE_HEADER_BUFFER": f"{row.response_headers}k",
         "RESPONSE_BUFFERS": f"{row.response_count} {row.response_size}k",
         "RESPONSE_FILE": "0" if spool.in_memory else "1024m",
+        "FILE_BUFFERS": f"1 {row.file}k",
         "GZIP": "on" if row.gzip_window else "off",
         "GZIP_WINDOW": f"{row.gzip_window or 32}k",
         "GZIP_BUFFERS": f"{row.gzip_window or 32} 4k",
