@@ -7,6 +7,7 @@ half written, and looks again a second later.
 Each uWSGI instance has a bank of its own, because a new one loads the app while the old one still serves.
 """
 
+import contextlib
 import json
 import mmap
 import os
@@ -199,3 +200,10 @@ def exists(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return pid > 0
+
+
+def resident_memory(pid: int) -> int:
+    """Return the resident memory of a process, in bytes; 0 if it has ended."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/statm") as statm:  # noqa: PTH123
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0

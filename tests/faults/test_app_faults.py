@@ -9,6 +9,7 @@ import pytest
 import requests
 from conftest import REPO, Container, docker, until
 from load import load
+from test_admin import ip
 
 Start = Callable[..., Container]
 FAULTY = f"--volume={REPO}/tests/apps/faulty:/app:ro"
@@ -97,6 +98,7 @@ def test_an_app_that_does_not_fit_its_share_of_memory_is_not_replaced_after_each
     container = start(FAULTY, "--memory=320m", "--env=PROCESSES=2", "--env=BALLAST=110").wait()
     seen = {worker(container) for _ in range(40)}
     assert len(seen) <= 2
+    until(lambda: "more than the memory limit of 320 MB allows" in container.log, "the log warns")
 
 
 def test_a_request_that_allocates_without_bound_costs_its_worker_alone(start: Start) -> None:
@@ -179,3 +181,15 @@ def test_what_cannot_be_queued_gets_a_quick_503_with_retry_after(start: Start) -
     assert all(answer.headers["Retry-After"] == "1" for answer in refused)
     assert set(clients.lost) == {"503"}
     until(lambda: container.get("/quick").status_code == 200, "all is normal again", 2)
+
+
+def test_workers_that_die_right_after_their_start_are_slowed_down_and_reported(
+    start: Start, app: Callable[[str], str]
+) -> None:
+    dies = "import os, threading\nthreading.Timer(0.2, os._exit, (3,)).start()\n"
+    container = start(app(dies + "def app(environ, start_response): pass\n"), "--env=PROCESSES=1")
+    until(lambda: "has died early 4 times: waiting 4 s" in container.log, "the pauses grow")
+    assert container.running
+    assert container.log.count("Respawned uWSGI worker") <= 5
+    url = f"http://{ip(container)}:9090/status.json"
+    assert "right after its start" in str(requests.get(url, timeout=20).json()["problems"])

@@ -13,7 +13,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from wsgi_runtime import METRICS
-from wsgi_runtime.admin.metrics import BUCKETS, Metrics, resident_memory
+from wsgi_runtime.admin.metrics import BUCKETS, Metrics
+from wsgi_runtime.scoreboard import resident_memory
 
 
 @dataclass(eq=False)

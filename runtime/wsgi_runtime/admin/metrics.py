@@ -5,7 +5,6 @@ from the scoreboard.
 """
 
 import contextlib
-import os
 import re
 import threading
 import time
@@ -187,13 +186,6 @@ class Metrics:
     def exceptions_by_type(self) -> dict[str, int]:
         """Return the exceptions that the app did not handle: Flask's by type, those of other apps as `other`."""
         return {**self.exceptions, "other": self.exceptions["other"] + self.total("exceptions")}
-
-
-def resident_memory(pid: int) -> int:
-    """Return the resident memory of a process, in bytes; 0 if it has ended."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/statm") as statm:  # noqa: PTH123
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return 0
 
 
 def _bounded(name: str, known: Any) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 
 from wsgi_runtime import RUN, values
 from wsgi_runtime.admin import exposition, page
-from wsgi_runtime.admin.metrics import PERIOD_SECONDS, Metrics, resident_memory
+from wsgi_runtime.admin.metrics import PERIOD_SECONDS, Metrics
 from wsgi_runtime.healthcheck import RESULT
-from wsgi_runtime.scoreboard import SERVING, Slot, Worker, exists
+from wsgi_runtime.scoreboard import SERVING, Slot, Worker, exists, resident_memory
 
 POINTS_OF_A_MINUTE = 60 // PERIOD_SECONDS
 

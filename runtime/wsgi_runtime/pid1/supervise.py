@@ -28,8 +28,8 @@ from wsgi_runtime.pid1.pipes import Pipes
 from wsgi_runtime.pid1.replacement import CURRENT, Replacement
 from wsgi_runtime.pid1.shutdown import Shutdown
 from wsgi_runtime.pid1.watcher import Watcher
-from wsgi_runtime.pid1.workers import Workers
-from wsgi_runtime.scoreboard import SCOREBOARD_FD, Scoreboard
+from wsgi_runtime.pid1.workers import Workers, memory_warning
+from wsgi_runtime.scoreboard import SCOREBOARD_FD, Bank, Scoreboard
 
 NO_APP = 22
 """uWSGI's exit code when the app can't be loaded."""
@@ -71,6 +71,7 @@ class Container(Supervisor):  # type: ignore[misc]
         self._starts: Counter[str] = Counter()
         self._has_served = False
         self._next_look = 0.0
+        self._memory_limit = int(self._values["MEMORY_LIMIT"])
         self._wakeup = Wakeup()
 
     # --- supervisor's own hooks ---
@@ -139,7 +140,13 @@ class Container(Supervisor):  # type: ignore[misc]
                 self.replacement.suggest(reason)
             if bank.is_serving():
                 self._restart.succeeded()
+                self._warn_once(bank)
         self._publish()
+
+    def _warn_once(self, bank: Bank) -> None:
+        limit, self._memory_limit = self._memory_limit, 0
+        if warning := memory_warning(bank, limit):
+            self.options.logger.warn(warning)
 
     # --- start ---
 

@@ -3,10 +3,24 @@
 import time
 
 from wsgi_runtime import logs
-from wsgi_runtime.scoreboard import Bank
+from wsgi_runtime.scoreboard import Bank, resident_memory
 
 SLACK_SECONDS = 1
 """nginx answers the client first."""
+
+MAX_MEMORY_SHARE = 0.8
+"""Part of the memory limit that workers may take."""
+
+
+def memory_warning(bank: Bank, limit: int) -> str:
+    """Return a warning if two uWSGI instances, as at a reload, don't fit into the memory limit; `limit` is in bytes."""
+    size = sum(resident_memory(worker.pid) for worker in bank.workers)
+    if not limit or 2 * size < limit * MAX_MEMORY_SHARE:
+        return ""
+    return (
+        f"the workers take {size >> 20} MB after they have loaded the app, and a reload needs twice that: "
+        f"more than the memory limit of {limit >> 20} MB allows; lower PROCESSES, or raise the limit"
+    )
 
 
 class Workers:

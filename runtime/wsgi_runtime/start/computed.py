@@ -56,6 +56,7 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         "PORTS": " ".join(named[name] for name in ports(named)),
         "CONCURRENCY": "greenlets" if settings.GREENLETS else "threads",
         "MAX_FILES": str(max_files),
+        "MEMORY_LIMIT": "0" if limit.memory_from == "the machine" else str(limit.memory),
         # At nginx's level info, clients that close their connection are logged.
         "NGINX_LOG_LEVEL": {"debug": "info", "info": "warn", "warning": "warn", "critical": "crit"}.get(
             settings.LOG_LEVEL, settings.LOG_LEVEL
