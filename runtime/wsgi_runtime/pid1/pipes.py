@@ -8,14 +8,27 @@ import termios
 
 from wsgi_runtime.fifo import METRICS_FIFO, open_metrics_fifo
 from wsgi_runtime.log.convert import CONVERTERS
+from wsgi_runtime.log.pump import Output, Pipe, Pump
 from wsgi_runtime.pid1.listeners import out_of_the_way
 
 CAPACITY_BYTES = 1 << 18
 """Bytes that a pipe holds."""
 
 
+FINISH_SECONDS = 0.5
+"""Time for the last lines of the log."""
+
+OUTPUTS = {
+    "nginx": ("access", "nginx"),
+    "uwsgi": ("app", "uwsgi"),
+    "prestart": ("app", "app"),
+    "admin": ("supervisord", "supervisord"),
+}
+"""The pipes that a program's standard output and standard error go to."""
+
+
 class Pipes:
-    """The pipes by name; which program writes to which stands in supervise.py."""
+    """The pipes by name."""
 
     def __init__(self, count_requests: bool) -> None:
         """`count_requests`: nginx writes a line for each request, for the admin program."""
@@ -38,6 +51,20 @@ class Pipes:
         self._full: set[int] = set()
         # PID 1 waits for nobody.
         self.own_end = os.open(f"/proc/self/fd/{self.write_ends['supervisord']}", os.O_WRONLY | os.O_NONBLOCK)
+
+    def of_program(self, name: str) -> tuple[int, int]:
+        """Return the standard output and standard error of a program; those of the log program are the container's."""
+        if name == "log":
+            return 1, 1
+        output, error = OUTPUTS[name]
+        return self.write_ends[output], self.write_ends[error]
+
+    def finish(self, text: bool) -> None:
+        """Write what the log program has left to the container's output; `text`: as lines for people."""
+        for fd in self.write_ends.values():
+            os.close(fd)
+        pipes = [Pipe(fd, CONVERTERS[name]) for name, fd in self.read_ends.items()]
+        Pump(pipes, Output(1, text)).finish(FINISH_SECONDS)
 
     def tick(self) -> None:
         """Empty a pipe that is half full for the second time in a row: its reader is down, and writers would stall."""

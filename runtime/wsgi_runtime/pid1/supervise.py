@@ -19,14 +19,13 @@ from supervisor.states import SupervisorStates, getProcessStateDescription
 from supervisor.supervisord import Supervisor
 
 from wsgi_runtime import APP, CONFIG, logs, values
-from wsgi_runtime.log.convert import CONVERTERS
-from wsgi_runtime.log.pump import Output, Pipe, Pump
 from wsgi_runtime.pid1 import listeners
 from wsgi_runtime.pid1.crashes import CrashLimit, Orphans, Restart
 from wsgi_runtime.pid1.options import Options
 from wsgi_runtime.pid1.pipes import Pipes
 from wsgi_runtime.pid1.replacement import CURRENT, Replacement
 from wsgi_runtime.pid1.shutdown import Shutdown
+from wsgi_runtime.pid1.wakeup import Wakeup
 from wsgi_runtime.pid1.watcher import Watcher
 from wsgi_runtime.pid1.workers import Workers, memory_warning
 from wsgi_runtime.scoreboard import SCOREBOARD_FD, Bank, Scoreboard
@@ -36,17 +35,6 @@ NO_APP = 22
 
 FAST_TICK_SECONDS = 0.1
 """A turn of the main loop while somebody waits for something."""
-
-FINISH_SECONDS = 0.5
-"""Time for the last lines of the log."""
-
-OUTPUTS = {
-    "nginx": ("access", "nginx"),
-    "uwsgi": ("app", "uwsgi"),
-    "prestart": ("app", "app"),
-    "admin": ("supervisord", "supervisord"),
-}
-"""The pipes that a program's standard output and standard error go to."""
 
 
 class Container(Supervisor):  # type: ignore[misc]
@@ -194,13 +182,9 @@ class Container(Supervisor):  # type: ignore[misc]
         """Give a program its pipes, and the file descriptors that it inherits."""
         name = event.process.group.config.name
         self._starts[event.process.config.name] += 1
+        self.options.child_stdout, self.options.child_stderr = self.pipes.of_program(name)
         if name == "log":
-            self.options.child_stdout = self.options.child_stderr = 1
             event.process.config.environment = {"LOG_PIPES": json.dumps(self.pipes.read_ends)}
-        else:
-            output, error = OUTPUTS[name]
-            self.options.child_stdout = self.pipes.write_ends[output]
-            self.options.child_stderr = self.pipes.write_ends[error]
         for fd in self._shutdown.listening:
             os.set_inheritable(fd, name == "nginx")
         for fd in self.pipes.read_ends.values():
@@ -290,42 +274,6 @@ class Container(Supervisor):  # type: ignore[misc]
             }
         )
 
-    def finish_log(self) -> None:
-        """Write what the log program has left."""
-        for fd in self.pipes.write_ends.values():
-            os.close(fd)
-        pipes = [Pipe(fd, CONVERTERS[name]) for name, fd in self.pipes.read_ends.items()]
-        Pump(pipes, Output(1, self._values["LOG_FORMAT"] == "text")).finish(FINISH_SECONDS)
-
-
-class Wakeup:
-    """A pipe that Python writes to at each signal, so that a poll ends at once (signal.set_wakeup_fd).
-
-    Since PEP 475 a signal alone doesn't end it. The methods are those of supervisor's dispatchers.
-    """
-
-    closed = False
-
-    def __init__(self) -> None:
-        self.fd, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def writable(self) -> bool:
-        """Return False."""
-        return False
-
-    def handle_read_event(self) -> None:
-        """Empty the pipe; what the signals meant is known elsewhere."""
-        os.read(self.fd, 4096)
-
-    def handle_error(self) -> None:
-        """Raise the error: nothing but a bug gets here."""
-        raise
-
 
 def main() -> int:
     """Run the programs of supervisord.ini until a signal or a fault ends them; return the container's exit code."""
@@ -335,7 +283,7 @@ def main() -> int:
     container = Container(options)
     with contextlib.suppress(ExitNow):
         container.main()
-    container.finish_log()
+    container.pipes.finish(options.values["LOG_FORMAT"] == "text")
     return container.exit_code
 
 
