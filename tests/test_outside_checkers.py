@@ -98,7 +98,9 @@ SEEN: set[str] = set()
 def plain(start: Callable[..., Container]) -> Container:
     """The image with its own static files, and an app for every kind of response."""
     routes = APPS / "kinds/routes.py"
-    return start(f"--volume={routes}:/app/routes.py:ro", "--env=REQUEST_TIMEOUT=1", "--no-healthcheck").wait()
+    return start(
+        f"--volume={routes}:/app/routes.py:ro", "--env=REQUEST_TIMEOUT=1", "--env=CACHE=on", "--no-healthcheck"
+    ).wait()
 
 
 @pytest.fixture(scope="module")
