@@ -15,9 +15,9 @@ from typing import Any
 from supervisor.http import supervisor_af_unix_http_server
 
 from wsgi_runtime import RUN
-from wsgi_runtime.admin.metrics import PERIOD, Metrics, resident_memory
-from wsgi_runtime.healthcheck import SAID
 from wsgi_runtime.pid1.deadline import Deadline
+from wsgi_runtime.healthcheck import SAID
+from wsgi_runtime.admin.metrics import PERIOD, Metrics, resident_memory
 
 SOCKET = RUN / "admin.sock"
 

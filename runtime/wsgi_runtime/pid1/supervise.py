@@ -22,11 +22,11 @@ from supervisor.states import ProcessStates, SupervisorStates, getProcessStateDe
 from supervisor.supervisord import Supervisor
 
 from wsgi_runtime import APP, CONFIG, RUN, logs
-from wsgi_runtime.admin.metrics import Lines, Metrics
-from wsgi_runtime.admin.server import Admin
 from wsgi_runtime.pid1 import sockets
+from wsgi_runtime.admin.server import Admin
 from wsgi_runtime.pid1.deadline import Deadline, read_stats
 from wsgi_runtime.pid1.dispatcher import Dispatcher
+from wsgi_runtime.admin.metrics import Lines, Metrics
 
 NO_APP = 22
 """uWSGI's exit code when the app does not import."""
