@@ -25,7 +25,7 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 @pytest.fixture(scope="module")
 def talkative(start: Start) -> Container:
     """A container that says what it is asked to say."""
-    return start(TALKATIVE, "--env=REQUEST_TIMEOUT=3", "--env=GRACE_PERIOD=2").wait()
+    return start(TALKATIVE, "--env=REQUEST_TIMEOUT=3", "--env=GRACE_PERIOD=2", "--env=CACHE=on").wait()
 
 
 def lines(container: Container) -> list[Line]:

@@ -116,7 +116,7 @@ BAD = {
     "TRUSTED_PROXIES": ["10.0.0.1/8", "proxy", "10.0.0.0/8; 10.1.0.0/16"],
     "RATE_LIMIT": ["20", "0r/s", "20r/h", "on"],
     "CACHE": ["10m"],
-    "CSP": ["on", "default-src 'self'; $x", 'img-src "x"'],
+    "CSP": ["on", "minimum", "img-src $host", 'img-src "x"'],
     "TLS_CERT": ["tls.crt", "/a b", "/a;b"],
     "TLS_KEY": ["tls.key"],
     "HTTPS_PORT": ["0", "https"],

@@ -20,6 +20,8 @@ OUTGROWN_PAUSE_SECONDS = 1
 UNBLOCKED_SIGNALS = signal.SIGTERM, signal.SIGINT, signal.SIGCHLD
 """uWSGI blocks all signals in its threads, and child processes inherit that."""
 
+CSP = "content-security-policy"
+
 FAILED = [("Content-Type", "text/plain; charset=utf-8"), ("X-Accel-Redirect", "@app_failed")]
 """Headers of the response to a request that the app has failed: nginx sends its error page instead."""
 
@@ -135,6 +137,9 @@ class Response:
         if not self._status:
             raise AssertionError("the app did not call start_response")
         headers = self._headers
+        if not all(value for _, value in headers):
+            # nginx can't tell an empty policy from none, and would add its own.
+            headers = [(name, value or ";" if name.lower() == CSP else value) for name, value in headers]
         if self._report_endpoint and self._core.endpoint:
             # As WSGI has it, a string of bytes (PEP 3333, "Unicode Issues"); a name in Python may be any.
             endpoint = self._core.endpoint.encode().decode("latin-1")
