@@ -232,9 +232,9 @@ def test_the_id_leads_from_a_timeout_to_its_path_and_its_lines(talkative: Contai
     assert "request /hang exceeded REQUEST_TIMEOUT (3 s)" in str(found["supervisord"]["message"])
 
 
-def test_a_crash_keeps_what_was_said_before_it(talkative: Container) -> None:
-    """And uWSGI's word on it is an error."""
-    until(lambda: talkative.answers("/health"), "it answers")
+def test_a_crash_keeps_what_was_said_before_it(start: Start) -> None:
+    """And uWSGI's message is an error."""
+    talkative = start(TALKATIVE).wait()
     answer = talkative.get("/segfault")
     assert answer.status_code == 502
     found = of_request(talkative, answer.headers["X-Request-ID"], 2)

@@ -133,7 +133,7 @@ def test_uploads_that_find_no_room_in_a_tmpfs_get_a_503(in_memory: Container) ->
 
 def test_slow_readers_slow_the_app_down_if_responses_can_not_be_spooled(in_memory: Container) -> None:
     """Longer than uWSGI's default timeout of 4 s; the responses are complete."""
-    with readers(in_memory, 10, 100_000_000) as connections:
+    with readers(in_memory, 6, 100_000_000) as connections:
         asked = time.monotonic()
         until(lambda: in_memory.get("/?5").text == "xxxxx" and time.monotonic() - asked > 5, "5 s have passed")
         for connection in connections[:2]:
