@@ -101,7 +101,7 @@ class Container(Supervisor):  # type: ignore[misc]
             if self._watcher.code_has_changed():
                 self.reload("the code has changed")
             self.replacement.tick()
-            self._look_for_first_worker()
+            self._note_first_worker(self.replacement.bank(self._process(CURRENT).pid))
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + 1
             self._look()
@@ -109,8 +109,8 @@ class Container(Supervisor):  # type: ignore[misc]
         waited_for = waited_for or not self._has_served or self.replacement.active
         self.options.poller.seconds = FAST_TICK_SECONDS if waited_for else 1.0
 
-    def _look_for_first_worker(self) -> None:
-        bank = self.replacement.bank(self._process(CURRENT).pid)
+    def _note_first_worker(self, bank: Bank | None) -> None:
+        """Remember that a worker of this container has loaded the app; the admin program starts then."""
         if not self._has_served and bank and bank.has_served():
             self._has_served = True
             self._publish()
@@ -231,8 +231,7 @@ class Container(Supervisor):  # type: ignore[misc]
         self._uwsgi_ended(process)
 
     def _app_not_loaded(self, process: Any) -> None:
-        bank = self.replacement.bank(process.pid)
-        self._has_served |= bool(bank and bank.has_served())
+        self._note_first_worker(self.replacement.bank(process.pid))
         if not self._has_served:
             self.end(NO_APP, f"the app in {APP} could not be loaded: see the traceback above")
             return
@@ -242,6 +241,7 @@ class Container(Supervisor):  # type: ignore[misc]
 
     def _uwsgi_ended(self, process: Any) -> None:
         if process.group.config.name == "uwsgi" and self._is_serving_begun:
+            self._note_first_worker(self.replacement.bank(process.pid))
             self.replacement.ended(process)
             self.replacement.release_bank(process.pid)
 
