@@ -130,7 +130,7 @@ def test_a_reload_at_the_pids_limit_leaves_the_old_code_serving(start: Start, so
     pids = len(docker("top", container.id, "-eT", "-o", "pid,spid").splitlines()) - 1
     docker("update", f"--pids-limit={pids + 1}", container.id)
     reload(container)
-    until(lambda: "the old code keeps serving" in container.log, "the reload fails")
+    until(lambda: "the old code keeps serving" in container.log, "the reload fails", 40)
     assert container.running
     docker("update", "--pids-limit=-1", container.id)
     change(source, CODE.replace('"old"', '"new"'))

@@ -24,6 +24,9 @@ CURRENT, NEXT = "uwsgi", "uwsgi-next"
 MAX_LOADING_SECONDS = 600
 """A new instance that has not loaded the app by then is given up."""
 
+MAX_STARTING_SECONDS = 15
+"""A new instance none of whose workers has started by then is given up: uWSGI doesn't repeat a fork that failed."""
+
 SLOW_LOADING_SECONDS = 30
 """From then on the log says that it still loads."""
 
@@ -159,6 +162,9 @@ class Replacement:
         elif now - self._loading_since > MAX_LOADING_SECONDS:
             self._retire(NEXT)
             self._failed(f"it has not loaded the app within {MAX_LOADING_SECONDS} s")
+        elif now - self._loading_since > MAX_STARTING_SECONDS and not any(worker.starts for worker in bank.workers):
+            self._retire(NEXT)
+            self._failed("its workers could not be started")
         elif now - self._warned_at > SLOW_LOADING_SECONDS:
             self._warned_at = now
             self._logger.warn(f"the new uWSGI still loads the app after {now - self._loading_since:.0f} s")
