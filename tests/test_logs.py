@@ -80,7 +80,7 @@ def test_a_request_is_a_line_with_numbers_as_numbers(talkative: Container) -> No
     assert line["message"] == "GET /slow?a=1 HTTP/1.1 200"
     assert (line["method"], line["path"], line["status"], line["bytes"]) == ("GET", "/slow?a=1", 200, 4)
     assert 0.2 <= float(str(line["upstream_duration"])) < DEADLINE
-    assert (line["user_agent"], line["cache"], line["traceparent"]) == ("a test", "", "")
+    assert (line["user_agent"], line["cache"], line["traceparent"]) == ("a test", "MISS", "")
 
 
 def test_a_file_of_nginxs_own_took_the_app_no_time(container: Container) -> None:

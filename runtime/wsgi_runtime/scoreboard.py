@@ -154,6 +154,9 @@ class Scoreboard(Record):
     dropped_lines = Field(8, "Q")
     """Lines of the log that were dropped because nobody read them."""
     _state_bytes = Field(16, "I")
+    log_turns = Field(24, "Q")
+    admin_turns = Field(32, "Q")
+    """Turns of the two programs that read pipes, at least one a second: PID 1 sees whether they go on reading."""
 
     def __init__(self, fd: int = SCOREBOARD_FD) -> None:
         """Attach to the scoreboard that PID 1 has made."""

@@ -42,6 +42,7 @@ def count(metrics: Metrics) -> None:
             with metrics.lock:
                 metrics.count(lines)
         metrics.tick()
+        metrics.board.admin_turns += 1
 
 
 class Handler(BaseHTTPRequestHandler):

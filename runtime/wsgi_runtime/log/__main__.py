@@ -30,6 +30,7 @@ def main() -> None:
     before = board.dropped_lines
     while not stopping:
         pump.turn()
+        board.log_turns += 1
         board.dropped_lines = before + pump.dropped
     pump.finish(FINISH_SECONDS)
 

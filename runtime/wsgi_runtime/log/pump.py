@@ -12,7 +12,10 @@ from collections.abc import Callable
 from wsgi_runtime.log.convert import parse, printed
 from wsgi_runtime.logs import MAX_LINE_BYTES, as_text, line
 
-READ_BYTES = 1 << 16
+READ_BYTES = 1 << 18
+"""As much as a pipe holds: writers that find it full can get their long lines mixed up."""
+
+WRITE_BYTES = 1 << 16
 GATHER_SECONDS = 0.02
 """Lines that come within this time are written together."""
 
@@ -87,7 +90,7 @@ class Output:
         """Write what the reader takes; return True when nothing is left."""
         try:
             while self._buffer:
-                del self._buffer[: os.write(self._fd, self._buffer[:READ_BYTES])]
+                del self._buffer[: os.write(self._fd, self._buffer[:WRITE_BYTES])]
         except BlockingIOError:
             return False
         except OSError:  # nobody reads any more
@@ -122,7 +125,7 @@ class Pump:
         ready = [self._pipes[fd] for fd, event in self._poll.poll(1000 if flushed else RETRY_SECONDS * 1000)]
         if lines := [each for pipe in ready for each in pipe.read() or ()]:
             self._output.add(lines)
-            if sum(map(len, lines)) < READ_BYTES // 2:
+            if sum(map(len, lines)) < WRITE_BYTES // 2:
                 select.select([], [], [], GATHER_SECONDS)  # time.sleep fails where libfaketime sets the clock
 
     def finish(self, seconds: float) -> None:

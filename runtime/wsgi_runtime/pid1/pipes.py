@@ -10,10 +10,14 @@ from wsgi_runtime.fifo import METRICS_FIFO, open_metrics_fifo
 from wsgi_runtime.log.convert import CONVERTERS
 from wsgi_runtime.log.pump import Output, Pipe, Pump
 from wsgi_runtime.pid1.listeners import out_of_the_way
+from wsgi_runtime.scoreboard import Scoreboard
 
 CAPACITY_BYTES = 1 << 18
 """Bytes that a pipe holds."""
 
+
+MAX_IDLE_TICKS = 3
+"""Seconds that a program may make no progress before its pipes are emptied."""
 
 FINISH_SECONDS = 0.5
 """Time for the last lines of the log."""
@@ -39,16 +43,16 @@ class Pipes:
             self.read_ends[name], self.write_ends[name] = map(out_of_the_way, ends)
             for fd in ends:
                 os.close(fd)
-        self._all = [*self.read_ends.values()]
+        self._fifos: list[int] = []
         METRICS_FIFO.unlink(missing_ok=True)
         if count_requests:
             os.mkfifo(METRICS_FIFO, 0o600)
-            self._all.append(open_metrics_fifo())
-        for fd in self._all:
+            self._fifos.append(open_metrics_fifo())
+        for fd in (*self.read_ends.values(), *self._fifos):
             os.set_blocking(fd, False)
             with contextlib.suppress(PermissionError):  # the user's other containers have many
                 fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, CAPACITY_BYTES)
-        self._full: set[int] = set()
+        self._turns: dict[str, tuple[int, int]] = {}
         # PID 1 waits for nobody.
         self.own_end = os.open(f"/proc/self/fd/{self.write_ends['supervisord']}", os.O_WRONLY | os.O_NONBLOCK)
 
@@ -66,13 +70,20 @@ class Pipes:
         pipes = [Pipe(fd, CONVERTERS[name]) for name, fd in self.read_ends.items()]
         Pump(pipes, Output(1, text)).finish(FINISH_SECONDS)
 
-    def tick(self) -> None:
-        """Empty a pipe that is half full for the second time in a row: its reader is down, and writers would stall."""
-        full = {fd for fd in self._all if waiting_bytes(fd) >= fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) // 2}
-        for fd in full & self._full:
-            with contextlib.suppress(BlockingIOError):
-                os.read(fd, CAPACITY_BYTES)
-        self._full = full
+    def tick(self, board: Scoreboard) -> None:
+        """Empty the pipes whose reader makes no progress, when they are half full: their writers would stall."""
+        for reader, fds, turns in (
+            ("log", list(self.read_ends.values()), board.log_turns),
+            ("admin", self._fifos, board.admin_turns),
+        ):
+            before, idle_ticks = self._turns.get(reader, (turns, 0))
+            idle_ticks = idle_ticks + 1 if turns == before else 0
+            self._turns[reader] = turns, idle_ticks
+            if idle_ticks >= MAX_IDLE_TICKS:
+                for fd in fds:
+                    if waiting_bytes(fd) >= fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) // 2:
+                        with contextlib.suppress(BlockingIOError):
+                            os.read(fd, CAPACITY_BYTES)
 
 
 def waiting_bytes(fd: int) -> int:

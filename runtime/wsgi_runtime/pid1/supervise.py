@@ -119,7 +119,7 @@ class Container(Supervisor):  # type: ignore[misc]
 
     def _look(self) -> None:
         """What has to be looked at once a second."""
-        self.pipes.tick()
+        self.pipes.tick(self._board)
         if not self._is_serving_begun:
             return
         bank = self.replacement.bank(self._process(CURRENT).pid)
