@@ -115,5 +115,5 @@ USER 10001:0
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 CMD ["healthcheck"]
 # -I: the app's own modules must not stand in for Python's or ours while the container starts, PYTHONPATH=/app or not.
-# The kernel drops signals that process 1 has no handler for: a stop that comes early has to wait until it has one.
+# The kernel drops signals that PID 1 has no handler for: a stop that comes early has to wait until it has one.
 ENTRYPOINT ["env", "--block-signal=HUP,INT,QUIT,TERM", "/opt/wsgi/venv/bin/python3", "-I", "-m", "wsgi_runtime"]
