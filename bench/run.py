@@ -29,10 +29,9 @@ BENCH = Path(__file__).parent
 REPO = BENCH.parent
 sys.path[:0] = [str(REPO), str(REPO / "tests")]
 
-from conftest import CONTEXT, SESSION_LABEL, docker, until  # noqa: E402
-
 from bench import report  # noqa: E402
 from bench.contestants import CASES, CONTESTANTS, FLASK, Case, Contestant  # noqa: E402
+from conftest import CONTEXT, SESSION_LABEL, docker, until  # noqa: E402
 
 RESULTS = BENCH / "results.json"
 PRIORITY = ("--cpu-shares=16384",)

@@ -13,12 +13,11 @@ from pathlib import Path
 from statistics import median
 
 REPO = Path(__file__).parent.parent
-sys.path[:0] = [str(REPO / "tests"), str(REPO / "tests/faults")]
+sys.path[:0] = [str(REPO / "tests"), str(REPO / "tests/helpers")]
 
 from conftest import Container, build, docker, lay_out, until  # noqa: E402
-from load import load  # noqa: E402
-from test_clients import SLOW  # noqa: E402
-from test_deaths import FAULTY, kill  # noqa: E402
+from load import SLOW, load  # noqa: E402
+from processes import FAULTY, kill  # noqa: E402
 
 TIMES = 5
 """How often each thing is measured; README has the median of times, and the most that was lost."""
@@ -113,7 +112,7 @@ def main(rounds: int) -> None:
         print(f"| {kind} | {slow_clients(image, kind, ())} | {slow_clients(gunicorn, kind, sync)} |", flush=True)
 
     passed = 0
-    tests = [f"tests/faults/test_{name}.py" for name in ("deaths", "start", "stop", "reload")]
+    tests = ["tests/start/test_start.py", *(f"tests/pid1/test_{name}.py" for name in ("deaths", "stop", "reload"))]
     for number in range(1, rounds + 1):
         done = subprocess.run([sys.executable, "-m", "pytest", "-q", *tests], cwd=REPO, capture_output=True, text=True)
         passed += done.returncode == 0

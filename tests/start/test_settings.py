@@ -1,0 +1,373 @@
+"""The settings table, in-process: where values come from, and what is said of those that don't fit."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from conftest import REPO
+from wsgi_runtime import environment
+from wsgi_runtime.start import checks, computed, field_types, files, report, settings, sources
+from wsgi_runtime.start.limits import Limits
+from wsgi_runtime.start.load import BadSettings, load
+
+MACHINE = Limits(cpus=4.0, cpus_from="the machine", memory=8 << 30, memory_from="the machine")
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting comes from the machine that the tests run on."""
+    for name in settings.Settings.model_fields:
+        for each in settings.names(name):
+            monkeypatch.delenv(each, raising=False)
+    for module in field_types, sources, environment:
+        monkeypatch.setattr(module, "SECRETS", tmp_path / "secrets")
+
+
+@pytest.fixture
+def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder of configuration files that a test may change."""
+    (tmp_path / "nginx").mkdir()
+    for file in files.PLACEHOLDERS:
+        (tmp_path / file).write_text((REPO / file).read_text())
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles/production.yaml").write_text("{}")
+    for module in checks, computed, field_types, files, sources:
+        monkeypatch.setattr(module, "CONFIG", tmp_path)
+    return tmp_path
+
+
+def problems() -> list[str]:
+    """What load() complains about."""
+    with pytest.raises(BadSettings) as caught:
+        load()
+    return caught.value.problems
+
+
+def test_without_any_source_each_setting_has_its_default() -> None:
+    """The defaults are those of README's table."""
+    values = load().values()
+    assert (values["PORT"], values["PROFILE"], values["PROCESSES"]) == ("80", "production", "auto")
+    assert "SECRET_KEY" not in values
+
+
+def test_the_environment_beats_secrets_which_beat_the_profile_which_beats_the_default(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each source in turn has the say once those above it are silent."""
+    assert load().THREADS == settings.Settings.model_fields["THREADS"].default
+    (config / "profiles/production.yaml").write_text("THREADS: 2")
+    assert load().THREADS == 2
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/THREADS").write_text("3\n")
+    assert load().THREADS == 3
+    monkeypatch.setenv("THREADS", "4")
+    assert load().THREADS == 4
+
+
+def test_a_secret_can_name_the_profile(config: Path, tmp_path: Path) -> None:
+    """PROFILE is a setting like the others."""
+    (config / "profiles/staging.yaml").write_text("THREADS: 5")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/PROFILE").write_text("staging")
+    assert load().THREADS == 5
+
+
+@pytest.mark.parametrize(
+    ("alias", "name", "value"), [("LISTEN_PORT", "PORT", "8080"), ("NGINX_MAX_UPLOAD", "MAX_BODY_SIZE", "1g")]
+)
+def test_an_alias_in_the_environment_beats_the_name_in_the_profile(
+    alias: str, name: str, value: str, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alias has the rank of its source, and the environment's own name goes first."""
+    (config / "profiles/production.yaml").write_text(f"{name}: {value}1")
+    monkeypatch.setenv(alias, value)
+    assert load().values()[name] == value
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose files pass variables that nobody has set as empty ones."""
+    monkeypatch.setenv("PORT", "")
+    assert load().PORT == 80
+
+
+@pytest.mark.parametrize("text", ["on", "off", "true", "0"])
+def test_a_switch_reaches_the_programs_as_1_or_0(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """nginx and uWSGI read no other words."""
+    monkeypatch.setenv("ACCESS_LOG", text)
+    assert load().values()["ACCESS_LOG"] == ("1" if text in ("on", "true") else "0")
+
+
+BAD = {
+    "PROFILE": ["nonsense", "../production"],
+    "PORT": ["0", "65536", "http", "80.5"],
+    "ADMIN_PORT": ["-1", "80", "65536", "private"],
+    "PROCESSES": ["0", "many", "-1"],
+    "THREADS": ["0", "auto"],
+    "GREENLETS": ["-1", "1", "on", "100"],
+    "REQUEST_TIMEOUT": ["0", "30s"],
+    "GRACE_PERIOD": ["-8"],
+    "STOP_DELAY": ["-1", "soon"],
+    "MAX_BODY_SIZE": ["10 m", "ten", "10t", "-1"],
+    "STATIC_URL": ["static", "/", "/sta tic", "/static/", "/a;b", "/${PORT}"],
+    "STATIC_PATH": ["static", "/", "/app", "/app/static/", "/nowhere"],
+    "STATIC_INDEX": ["index.html"],
+    "HEALTH_PATH": ["health", "/health?x=1", "/{health}"],
+    "TRUSTED_PROXIES": ["10.0.0.1/8", "proxy", "10.0.0.0/8; 10.1.0.0/16"],
+    "RATE_LIMIT": ["20", "0r/s", "20r/h", "on"],
+    "CACHE": ["10m"],
+    "CSP": ["on", "minimum", "img-src $host", 'img-src "x"'],
+    "TLS_CERT": ["tls.crt", "/a b", "/a;b"],
+    "TLS_KEY": ["tls.key"],
+    "HTTPS_PORT": ["0", "https"],
+    "MAX_REQUESTS": ["-1", "off"],
+    "WORKER_MEMORY": ["-1", "64m"],
+    "LOG_LEVEL": ["INFO", "loud", "20"],
+    "LOG_FORMAT": ["xml", "JSON"],
+    "ACCESS_LOG": ["maybe", "2"],
+    "DEBUG": ["yes please"],
+}
+
+
+def test_every_setting_that_can_be_wrong_has_a_bad_value_here() -> None:
+    """A new setting brings its bad values along."""
+    assert set(BAD) | {"SECRET_KEY"} == set(settings.Settings.model_fields)
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD.items() for value in values])
+def test_a_bad_value_is_named_with_what_it_got_and_what_it_takes(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One problem, which begins with the culprit."""
+    monkeypatch.setenv(name, value)
+    (problem,) = problems()
+    assert problem.startswith(f"{name} is {value!r}: ")
+
+
+def test_all_bad_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody mends them one start at a time."""
+    for name, (value, *_) in BAD.items():
+        monkeypatch.setenv(name, value)
+    assert [problem.split()[0] for problem in problems()] == list(BAD)
+
+
+def test_a_key_of_the_profile_that_is_no_setting_is_an_error_with_the_one_that_was_meant(config: Path) -> None:
+    """A typing error would have no effect otherwise."""
+    (config / "profiles/production.yaml").write_text("THREAD: 2")
+    assert problems() == ["THREAD in the profile is not a setting (is THREADS meant?)"]
+
+
+@pytest.mark.parametrize(
+    "text", ["a: b: c", "- PORT", "- PORT: 80", "[]", "[[PORT, 80]]", "80", "just words", "PORT: [80"]
+)
+def test_a_profile_that_is_not_a_mapping_is_reported_beside_the_other_problems(
+    text: str, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (config / "profiles/production.yaml").write_text(text)
+    monkeypatch.setenv("THREADS", "0")
+    profile, threads = problems()
+    assert profile.startswith(f"the profile {config}/profiles/production.yaml ")
+    assert threads.startswith("THREADS is '0'")
+
+
+def test_an_empty_profile_changes_nothing(config: Path) -> None:
+    """A file of comments alone is a profile too."""
+    (config / "profiles/production.yaml").write_text("# nothing yet\n")
+    assert load().PORT == 80
+
+
+def test_what_yaml_makes_of_a_value_is_what_was_meant(config: Path) -> None:
+    """A switch or a number where a setting is text, and nothing at all."""
+    (config / "profiles/production.yaml").write_text("RATE_LIMIT: off\nMAX_BODY_SIZE: 0")
+    assert (load().RATE_LIMIT, load().MAX_BODY_SIZE) == ("off", "0")
+    (config / "profiles/production.yaml").write_text("SECRET_KEY:\nTLS_CERT:")
+    assert load().TLS_CERT is None
+
+
+def test_a_profile_that_names_a_profile_is_an_error(config: Path) -> None:
+    """It would have no effect."""
+    (config / "profiles/production.yaml").write_text("PROFILE: production")
+    assert "PROFILE" in problems()[0]
+
+
+@pytest.mark.parametrize("file", sorted(path.name for path in (REPO / "profiles").iterdir()))
+def test_the_profiles_of_the_repository_are_valid(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each loads, with settings that exist."""
+    monkeypatch.setenv("PROFILE", Path(file).stem)
+    assert load().PROFILE == Path(file).stem
+
+
+def test_the_public_port_may_not_be_the_private_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever of them was given."""
+    monkeypatch.setenv("PORT", "9090")
+    assert problems() == ["ADMIN_PORT is 9090: must differ from PORT, or be 0 to turn it off"]
+
+
+def test_it_is_known_where_each_value_comes_from(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an alias as well; what `auto` came to is said, and secrets are hidden."""
+    (config / "profiles/production.yaml").write_text("REQUEST_TIMEOUT: 5")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/SECRET_KEY").write_text("hunter2")
+    monkeypatch.setenv("LISTEN_PORT", "8080")
+    loaded = load()
+    rows = {row.pop("name"): row for row in report.report(loaded, computed.values(loaded, MACHINE))}
+    assert list(rows) == list(settings.Settings.model_fields)
+    assert rows["PORT"] == {"value": "8080", "origin": "environment"}
+    assert rows["SECRET_KEY"] == {"value": "(hidden)", "origin": "secret"}
+    assert rows["REQUEST_TIMEOUT"] == {"value": "5", "origin": "profile"}
+    assert rows["PROCESSES"] == {"value": "4 (auto)", "origin": "default"}
+
+
+def test_the_key_of_sessions_is_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not among the values that are stored."""
+    monkeypatch.setenv("SECRET_KEY", "hunter2")
+    assert "hunter2" not in str(load())
+    assert "SECRET_KEY" not in load().values()
+
+
+@pytest.mark.parametrize(
+    ("file", "text"), [("nginx.conf", "${NOPE}"), ("uwsgi.ini", "$(NOPE)"), ("supervisord.ini", "%(ENV_NOPE)s")]
+)
+def test_a_placeholder_without_a_value_is_named_with_its_file(file: str, text: str, config: Path) -> None:
+    """Each program's file, in that program's own way to write one."""
+    with (config / file).open("a") as stream:
+        stream.write(text)
+    named = computed.values(load(), MACHINE)
+    (problem,) = files.unknown_placeholders(named, {})
+    assert problem.startswith(f"{file} names NOPE")
+
+
+@pytest.mark.parametrize(
+    ("cpus", "memory", "processes"),
+    [
+        (0.25, 8 << 30, 1),
+        (1, 8 << 30, 1),
+        (2, 8 << 30, 2),
+        (2.5, 8 << 30, 3),
+        (16, 64 << 30, 16),
+        (4, 96 << 20, 1),
+        (4, 64 << 20, 1),
+        (4, 300 << 20, 3),
+    ],
+)
+def test_processes_auto_is_one_for_each_cpu_that_fits_into_the_memory(cpus: float, memory: int, processes: int) -> None:
+    values = computed.values(load(), Limits(cpus, "its CPU quota", memory, "its memory limit"))
+    assert values["PROCESSES"] == str(processes)
+
+
+@pytest.mark.parametrize(
+    ("limit", "megabytes"),
+    [
+        (Limits(2, "the machine", 1 << 30, "the machine"), 0),
+        (Limits(2, "the machine", 1 << 30, "its memory limit"), 188),
+        (Limits(2, "the machine", 96 << 20, "its memory limit"), 16),
+    ],
+)
+def test_worker_memory_auto_follows_the_memory_limit(limit: Limits, megabytes: int) -> None:
+    assert computed.values(load(), limit)["WORKER_MEMORY"] == str(megabytes)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["UWSGI_PORT", "UWSGI_PORT_80_TCP", "UWSGI_PORT_80_TCP_PROTO", "UWSGI_SERVICE_HOST", "UWSGI_SERVICE_PORT_HTTP"],
+)
+def test_variables_that_kubernetes_sets_for_a_service_named_uwsgi_are_dropped(name: str) -> None:
+    assert environment.for_app({name: "tcp://192.0.2.1:80"}, {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("UWSGI_THREADS", "UWSGI_THREADS has no effect: uwsgi.ini sets threads; use the setting THREADS"),
+        ("UWSGI_PROCESSES", "UWSGI_PROCESSES has no effect: uwsgi.ini sets processes; use the setting PROCESSES"),
+        ("UWSGI_MASTER", "UWSGI_MASTER has no effect: uwsgi.ini sets master"),
+    ],
+)
+def test_an_option_of_uwsgi_that_uwsgi_ini_sets_is_an_error(name: str, problem: str) -> None:
+    assert checks.uwsgi_variables({name: "2"}) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("PORT", "LISTEN_PORT"), ("PROCESSES", "WEB_CONCURRENCY"), ("GREENLETS", "ASYNC")]
+)
+def test_two_names_of_one_setting_must_have_the_same_value(
+    first: str, second: str, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = f"{first} is '20' and {second} is '30': both name the same setting; remove one of them"
+    monkeypatch.setenv(first, "20")
+    monkeypatch.setenv(second, "30")
+    assert problems() == [problem]
+    if first != "GREENLETS":  # gevent is not installed here
+        monkeypatch.setenv(second, "20")
+        assert load().values()[first] == "20"
+    monkeypatch.delenv(first)
+    monkeypatch.delenv(second)
+
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / first).write_text("20\n")
+    (tmp_path / "secrets" / second).write_text("30\n")
+    assert problems() == [problem]
+    shutil.rmtree(tmp_path / "secrets")
+
+    (config / "profiles/production.yaml").write_text(f"{first}: 20\n{second}: 30")
+    assert problems() == [problem.replace("'", "")]
+
+
+def test_an_old_name_in_one_source_and_the_new_name_in_another_follow_the_precedence(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (config / "profiles/production.yaml").write_text("WEB_CONCURRENCY: 2")
+    assert load().PROCESSES == 2
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/PROCESSES").write_text("3")
+    assert load().PROCESSES == 3
+    monkeypatch.setenv("WEB_CONCURRENCY", "4")
+    assert load().PROCESSES == 4
+
+
+def test_a_bad_value_is_reported_by_the_name_that_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LISTEN_PORT", "http")
+    assert problems() == ["LISTEN_PORT is 'http': must be an integer from 1 to 65535"]
+
+
+@pytest.mark.parametrize(
+    ("name", "takes"),
+    [
+        ("PORT", "an integer from 1 to 65535"),
+        ("PROCESSES", "an integer from 1 to 1024 or auto"),
+        ("DEBUG", "on or off"),
+        ("LOG_FORMAT", "one of json, text"),
+        ("MAX_BODY_SIZE", "a number of bytes, or a size such as 10m"),
+        ("CSP", "off, minimal, strict, or a policy such as default-src 'self'"),
+        ("TLS_CERT", "an absolute path of letters, digits and . _ -"),
+        ("RATE_LIMIT", "off, or a rate such as 20r/s or 100r/m"),
+        ("HEALTH_PATH", "an absolute path of letters, digits and . _ ~ -, without a slash at its end"),
+    ],
+)
+def test_a_bad_value_is_reported_with_what_the_setting_takes(
+    name: str, takes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "no value")
+    assert problems() == [f"{name} is 'no value': must be {takes}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("SECRET_KEY", b"\xff\xfe", "must be UTF-8 text"),
+        ("SECRET_KEY", b"a\0b", "must not contain a NUL byte"),
+        ("LISTEN_PORT", b"\xff", "must be UTF-8 text"),
+    ],
+)
+def test_a_secret_that_is_not_text_is_reported_beside_the_other_problems(
+    name: str, content: bytes, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "secrets" / name
+    secret.parent.mkdir()
+    secret.write_bytes(content)
+    (secret.parent / "keystore").write_bytes(b"\xff")
+    monkeypatch.setenv("THREADS", "0")
+    assert set(problems()) == {
+        f"{name}: the secret {secret} {reason}",
+        "THREADS is '0': must be an integer from 1 to 1024",
+    }
