@@ -23,6 +23,11 @@ image: ## Build the image, tag wsgi (IMAGE= for another)
 	@tools/bootstrap
 	@tools/build --tag $(IMAGE) .
 
+base: ## Build the images that other Dockerfiles start from, IMAGE:build and IMAGE:run
+	@tools/bootstrap
+	@tools/build --target build --tag $(IMAGE):build .
+	@tools/build --target run --tag $(IMAGE):run .
+
 stop: ## Stop the container; requests in flight finish
 	@docker stop $(NAME) > /dev/null
 
