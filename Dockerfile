@@ -80,7 +80,7 @@ FROM run
 # The version of the app in the status page and the metrics: docker build --build-arg APP_VERSION=...
 ARG APP_VERSION=unknown
 ENV APP_VERSION=$APP_VERSION
-USER root
+USER 0
 COPY src/packages.txt* /opt/wsgi/
 RUN install-packages /opt/wsgi/packages.txt
 USER 10001:0

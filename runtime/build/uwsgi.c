@@ -1,25 +1,26 @@
-/* What uWSGI's binary has besides uWSGI. */
+/* Object that is linked into uWSGI's binary. docs/decisions.md weighs each of its three parts. */
 #define _GNU_SOURCE
 #include <Python.h>
 #include <errno.h>
 
-/* All of Python is in it, so it is Python when it is called so. */
-__attribute__((constructor)) static void python3(int count, char **words) {
-    if (!strncmp(program_invocation_short_name, "python", 6)) exit(Py_BytesMain(count, words));
+/* The binary contains all of Python: started under the name python3, it is Python. */
+__attribute__((constructor)) static void python3(int argc, char **argv) {
+    if (!strncmp(program_invocation_short_name, "python", 6)) exit(Py_BytesMain(argc, argv));
 }
 
-/* hashlib and random take OpenSSL's instead. */
+/* hashlib and random fall back to OpenSSL when this module cannot be imported. */
 PyObject *PyInit__sha2(void) {
-    PyErr_SetString(PyExc_ImportError, "not in Debian's libpython.a");
+    PyErr_SetString(PyExc_ImportError, "Debian's libpython.a lacks what _sha2 is linked with");
     return NULL;
 }
 
-/* Without a signal (0), uWSGI ends a worker whose master is gone, in the midst of its requests. Instead the thread that
- * found it out takes no more, until PID 1, its parent now, has told all of them to finish (wsgi_runtime/pid1/crashes.py). */
+/* uWSGI calls end_me(0) in the thread of a worker that notices that the master has died: the worker exits, and requests
+ * in its other threads are lost. Instead, that thread accepts no more requests and waits for PID 1, the new parent, to
+ * send SIGHUP (wsgi_runtime/pid1/crashes.py), after which the worker finishes its requests. */
 extern pid_t masterpid;
 void __real_end_me(int signum);
 void __wrap_end_me(int signum) {
-    for (int patience = 100; !signum && patience; patience--) {
+    for (int tries = 100; !signum && tries; tries--) {
         usleep(10000);
         if (getppid() == masterpid) continue;
         return;

@@ -23,7 +23,7 @@ COPY --from=build /app /app
 """
 
 PACKAGES = """\
-USER root
+USER 0
 RUN install-packages /app/packages.txt
 USER 10001:0
 """
