@@ -54,7 +54,6 @@ COPY src /app
 COPY nginx.conf uwsgi.ini supervisord.ini /opt/wsgi/
 COPY nginx /opt/wsgi/nginx
 COPY profiles /opt/wsgi/profiles
-COPY errors /opt/wsgi/errors
 COPY runtime /opt/wsgi/runtime
 RUN chmod -R a+rX /app /opt/wsgi \
  && python3 -m compileall -q /opt/wsgi \
