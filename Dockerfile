@@ -45,7 +45,6 @@ COPY --from=build /venv /venv
 COPY nginx.conf uwsgi.ini supervisord.ini /opt/wsgi/
 COPY nginx /opt/wsgi/nginx
 COPY profiles /opt/wsgi/profiles
-COPY errors /opt/wsgi/errors
 COPY runtime/bin /opt/wsgi/runtime/bin
 COPY runtime/wsgi_runtime /opt/wsgi/runtime/wsgi_runtime
 COPY runtime/build/install-packages /usr/local/bin/

@@ -63,7 +63,7 @@ CONTESTANTS = {
     "this template, no security headers": Contestant(
         "what they cost",
         image="ours",
-        options=("--volume={bench}/servers/no-headers.conf:/opt/wsgi/nginx/headers.conf:ro",),
+        options=("--volume={bench}/servers/no-headers.conf:/opt/wsgi/nginx/http.d/headers.conf:ro",),
         cases=("hello", "static-1k"),
     ),
     "this template, ASYNC=1000": Contestant(

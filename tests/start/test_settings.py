@@ -27,8 +27,8 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder of configuration files that a test may change."""
-    (tmp_path / "nginx").mkdir()
-    for file in files.PLACEHOLDERS:
+    shutil.copytree(REPO / "nginx", tmp_path / "nginx")
+    for file in "nginx.conf", "uwsgi.ini", "supervisord.ini":
         (tmp_path / file).write_text((REPO / file).read_text())
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles/production.yaml").write_text("{}")

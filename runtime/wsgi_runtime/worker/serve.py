@@ -89,6 +89,7 @@ class Response:
         self._core = core
         self._start_response = start_response
         self._report_endpoint = environ.pop("WSGI_ENDPOINT_HEADER", "")
+        self._not_found_page = environ.pop("WSGI_NOT_FOUND_PAGE", "")
         has_body = environ.get("CONTENT_LENGTH") not in ("", "0", None)
         self._input = Body(environ["wsgi.input"]) if has_body else None
         if self._input:
@@ -137,6 +138,8 @@ class Response:
         if not self._status:
             raise AssertionError("the app did not call start_response")
         headers = self._headers
+        if self._not_found_page and self._status.startswith("404"):
+            headers, self._first, self._chunks = [("X-Accel-Redirect", self._not_found_page)], b"", iter(())
         if not all(value for _, value in headers):
             # nginx can't tell an empty policy from none, and would add its own.
             headers = [(name, value or ";" if name.lower() == CSP else value) for name, value in headers]
