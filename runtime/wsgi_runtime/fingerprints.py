@@ -7,6 +7,7 @@ list of them into the folder. Where there is a list, Flask's url_for("static", f
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ def use_fingerprints(app: Any) -> None:
     if names_file.is_file():
         names = json.loads(names_file.read_text())
 
-        @app.url_defaults  # type: ignore[untyped-decorator]
         def with_fingerprint(endpoint: str, values: dict[str, Any]) -> None:
             if endpoint == "static":
                 values["filename"] = names.get(values.get("filename"), values.get("filename"))
+
+        with suppress(AssertionError):  # an app that has served a request already, to warm up, takes no hook
+            app.url_defaults(with_fingerprint)
 
 
 def make_copies(folder: Path) -> None:
