@@ -17,7 +17,7 @@ class SupervisorInterface(SupervisorNamespaceRPCInterface):  # type: ignore[misc
 
     def restart(self) -> bool:
         """Reload the app: supervisord is PID 1, and its end would be the container's."""
-        self.supervisord.reload("supervisorctl reload")
+        self.supervisord.reload.start("supervisorctl reload")
         return True
 
 
@@ -31,7 +31,7 @@ class ReplacementInterface:
         """Start a replacement; return the number of earlier successes, or -1 if uWSGI is down."""
         if not self.supervisord.programs.process("uwsgi").pid:
             return -1
-        self.supervisord.reload("supervisorctl restart uwsgi")
+        self.supervisord.reload.start("supervisorctl restart uwsgi")
         return self.results()[0]
 
     def results(self) -> list[int]:

@@ -11,7 +11,6 @@ from typing import Any
 
 from supervisor import events
 from supervisor.medusa.asyncore_25 import ExitNow
-from supervisor.states import SupervisorStates
 from supervisor.supervisord import Supervisor
 
 from wsgi_runtime import CONFIG, logs, values
@@ -22,10 +21,10 @@ from wsgi_runtime.pid1.options import Options
 from wsgi_runtime.pid1.orphans import Orphans
 from wsgi_runtime.pid1.pipes import Pipes
 from wsgi_runtime.pid1.programs import Programs
-from wsgi_runtime.pid1.publisher import Publisher
+from wsgi_runtime.pid1.publisher import publish
+from wsgi_runtime.pid1.reload import Reload
 from wsgi_runtime.pid1.replacement import Replacement
 from wsgi_runtime.pid1.shutdown import Shutdown
-from wsgi_runtime.pid1.watcher import Watcher
 from wsgi_runtime.pid1.workers import Workers
 from wsgi_runtime.scoreboard import Scoreboard
 
@@ -55,8 +54,7 @@ class Container(Supervisor):  # type: ignore[misc]
         self.orphans = Orphans(int(options.values["GRACE_PERIOD"]))
         self.replacement = Replacement(uwsgi, self.banks, options.logger, options.values)
         self.workers = Workers(self.banks, self.replacement, options.logger, options.values)
-        self.watcher = Watcher(options.values)
-        self.publisher = Publisher(self._board, self.programs, self.banks, self.replacement, self.workers)
+        self.reload = Reload(options, self.programs, self.replacement)
 
         events.subscribe(events.ProcessStateStartingEvent, self.programs.prepare)
         events.subscribe(events.ProcessStateExitedEvent, self._exited)
@@ -76,31 +74,22 @@ class Container(Supervisor):  # type: ignore[misc]
         if not self.stopping:
             self.programs.tick(self.banks)
             self.deaths.tick()
-            if self.watcher.code_has_changed():
-                self.reload("the code has changed")
+            self.reload.tick()
             self.replacement.tick()
         if time.monotonic() >= self._next_slow_tick:
             self._next_slow_tick = time.monotonic() + SLOW_TICK_SECONDS
             self.pipes.tick()
             if not self.stopping:
                 self.workers.tick()
-        self.publisher.tick()
+        publish(self._board, self.programs, self.banks, self.replacement, self.workers)
         quiet = self.banks.has_served and not (self.shutdown.requested or self.replacement.active)
-        self.options.poller.seconds = SLOW_TICK_SECONDS if quiet and not self.watcher.active else FAST_TICK_SECONDS
-
-    def reload(self, reason: str) -> None:
-        """Replace uWSGI, which loads the app's code again. nginx gets a certificate that has been renewed."""
-        if self.options.mood > SupervisorStates.SHUTDOWN:
-            if self.watcher.certificate_has_changed():
-                self.options.logger.info("reload: the certificate has changed")
-                self.programs.process("nginx").signal(signal.SIGHUP)
-            self.replacement.start(reason)
+        self.options.poller.seconds = SLOW_TICK_SECONDS if quiet and not self.reload.watches_code else FAST_TICK_SECONDS
 
     def handle_signal(self) -> None:
         """SIGHUP reloads the app; SIGINT, SIGQUIT and SIGTERM stop the container."""
         received = self.options.get_signal()
         if received == signal.SIGHUP:
-            self.reload("SIGHUP")
+            self.reload.start("SIGHUP")
         elif received in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
             delay = self.shutdown.request()
             self.options.logger.info(f"{signal.Signals(received).name}: stopping" + (f" in {delay} s" if delay else ""))
