@@ -17,7 +17,7 @@ METRICS = RUN / "metrics"
 """Folder of the app's own metrics, as files of prometheus_client's multiprocess mode."""
 
 METRICS_FIFO = RUN / "metrics.fifo"
-"""FIFO that nginx writes a line for each request to, and that the admin program reads.
+"""FIFO that Nginx writes a line for each request to, and that the admin program reads.
 
 It is opened for reading and writing: its writers then neither wait for a reader nor fail without one.
 """

@@ -1,6 +1,6 @@
 """Entry point of the admin program: it counts requests, and serves the admin port.
 
-nginx passes requests for the admin port to this program's unix socket. It serves them one at a time, so that a client
+Nginx passes requests for the admin port to this program's unix socket. It serves them one at a time, so that a client
 that asks too often delays only other requests for the admin port.
 """
 
@@ -30,7 +30,7 @@ READ_BYTES = 1 << 18
 
 
 def count(metrics: Metrics) -> None:
-    """Count the lines that nginx writes, forever."""
+    """Count the lines that Nginx writes, forever."""
     fifo, rest = os.open(METRICS_FIFO, os.O_RDWR | os.O_NONBLOCK), b""
     while True:
         if select.select([fifo], [], [], 1)[0]:

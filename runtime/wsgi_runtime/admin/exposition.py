@@ -35,7 +35,7 @@ def families(metrics: Metrics, status: dict[str, Any]) -> Iterator[Any]:
     yield gauge("wsgi_requests_in_flight", "Requests that are being served.", {(): metrics.in_flight()})
     yield counter("wsgi_sent_bytes", "Bytes sent to clients.", {(): metrics.sent})
     yield counter("wsgi_received_bytes", "Bytes received from clients.", {(): metrics.received})
-    yield counter("wsgi_cache_requests", "Requests that nginx looked up in its cache.", metrics.cache, "status")
+    yield counter("wsgi_cache_requests", "Requests that Nginx looked up in its cache.", metrics.cache, "status")
     exceptions = metrics.exceptions_by_type()
     yield counter("wsgi_exceptions", "Exceptions that the app did not handle.", exceptions, "type")
 
@@ -50,7 +50,7 @@ def families(metrics: Metrics, status: dict[str, Any]) -> Iterator[Any]:
     yield counter("wsgi_worker_kills", "Workers replaced because a request exceeded REQUEST_TIMEOUT.", kills, "reason")
     if status["queue"] is not None:
         yield gauge("wsgi_listen_queue_requests", "Requests that wait for a worker.", {(): status["queue"]})
-    yield gauge("wsgi_nginx_connections", "Connections to nginx.", status["connections"], "state")
+    yield gauge("wsgi_nginx_connections", "Connections to Nginx.", status["connections"], "state")
     dropped = {(): metrics.board.dropped_lines}
     yield counter("wsgi_log_dropped_lines", "Log lines dropped because the log reader was too slow.", dropped)
 

@@ -1,4 +1,4 @@
-"""Requests that wait for a worker: connections of nginx in the queue of uWSGI's listening socket.
+"""Requests that wait for a worker: connections of Nginx in the queue of uWSGI's listening socket.
 
 uWSGI's own figure is always 0 for a unix socket. /proc/net/unix lists each connection with the path of the listening
 socket, and with the state SS_CONNECTING until uWSGI accepts it. Containers of one pod have this file in common.

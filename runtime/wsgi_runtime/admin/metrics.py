@@ -1,6 +1,6 @@
 """Counts of requests and workers.
 
-nginx writes a line for each request (nginx/admin.conf), because only nginx knows which response the client got. Counts
+Nginx writes a line for each request (nginx/admin.conf), because only Nginx knows which response the client got. Counts
 of workers come from the scoreboard.
 """
 
@@ -22,7 +22,7 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """Upper bounds of the histogram of durations, in seconds."""
 
 ESCAPED = re.compile(r"\\x[0-9A-F]{2}")
-"""Form of bytes in nginx's log that are not ASCII (ngx_http_log_module, log_format)."""
+"""Form of bytes in Nginx's log that are not ASCII (ngx_http_log_module, log_format)."""
 
 MAX_NAMES = 500
 """Endpoints, and types of exceptions, that have a label of their own."""

@@ -114,7 +114,7 @@ def _programs(status: dict[str, Any]) -> str:
     programs = {name: f"{state}, {status['restarts'][name]} restarts" for name, state in status["programs"].items()}
     queue = "unknown" if status["queue"] is None else status["queue"]
     cards = {
-        "Connections to nginx": status["connections"],
+        "Connections to Nginx": status["connections"],
         "Requests now": {"waiting for a worker": queue, "in flight": status["in_flight"], "cache hits": hits},
         "Programs": programs,
         "Since the start": {

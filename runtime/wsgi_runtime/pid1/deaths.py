@@ -41,7 +41,7 @@ class Deaths:
         if name == CURRENT and exit_code == NO_APP:
             self._app_not_loaded(process)
         elif name == "nginx" and exit_code == 1 and self._programs.starts[name] == 1 and not self._banks.has_served:
-            self._shutdown.end(os.EX_CONFIG, "nginx rejects its configuration, see its message")
+            self._shutdown.end(os.EX_CONFIG, "Nginx rejects its configuration, see its message")
         elif name in ("nginx", CURRENT) and self._crash_limit.exceeded_by(name):
             self._shutdown.end(1, f"{name} died {MAX_DEATHS} times within {WINDOW_SECONDS} s")
 

@@ -1,6 +1,6 @@
 """Listening sockets of the public port, the HTTPS port and the admin port.
 
-PID 1 holds them: while nginx is down connections wait in their queues, and at a stop they close without losing one.
+PID 1 holds them: while Nginx is down connections wait in their queues, and at a stop they close without losing one.
 """
 
 import contextlib
@@ -39,12 +39,12 @@ class Listeners:
                         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                     listener.bind((address, port))
                     listener.listen(backlog)
-                    # nginx does not change this, and two of its workers may try to accept the same connection.
+                    # Nginx does not change this, and two of its workers may try to accept the same connection.
                     listener.setblocking(False)
                     self.fds.append(above_minimum(listener.fileno()))
 
     def for_nginx(self) -> str:
-        """Return the value of the variable NGINX, by which nginx inherits sockets (ngx_add_inherited_sockets)."""
+        """Return the value of the variable NGINX, by which Nginx inherits sockets (ngx_add_inherited_sockets)."""
         return "".join(f"{fd};" for fd in self.fds)
 
     def refuse_new_connections(self) -> None:
@@ -60,7 +60,7 @@ class Listeners:
                 listener.setsockopt(socket.SOL_SOCKET, SO_BINDTOIFINDEX, NO_INTERFACE)
 
     def have_waiting_connections(self) -> bool:
-        """Return True if nginx has still to accept a connection (tcp(7), TCP_INFO: tcpi_unacked of a listener)."""
+        """Return True if Nginx has still to accept a connection (tcp(7), TCP_INFO: tcpi_unacked of a listener)."""
         for fd in self.fds:
             with socket.socket(fileno=os.dup(fd)) as listener:
                 info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCPI_UNACKED_OFFSET + 4)
@@ -69,7 +69,7 @@ class Listeners:
         return False
 
     def close(self) -> None:
-        """Close PID 1's file descriptors; nginx has its own."""
+        """Close PID 1's file descriptors; Nginx has its own."""
         for fd in self.fds:
             os.close(fd)
         self.fds = []

@@ -1,4 +1,4 @@
-"""Start of the programs, in this order: log, prestart.sh if the app has one, uWSGI and nginx, admin."""
+"""Start of the programs, in this order: log, prestart.sh if the app has one, uWSGI and Nginx, admin."""
 
 import json
 import os

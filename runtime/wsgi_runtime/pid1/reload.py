@@ -26,7 +26,7 @@ class Reload:
         self._certificate_times = times(self._certificate)
 
     def start(self, reason: str) -> None:
-        """Replace uWSGI. nginx reads a certificate that has been renewed."""
+        """Replace uWSGI. Nginx reads a certificate that has been renewed."""
         if self._options.mood <= SupervisorStates.SHUTDOWN:
             return
         before, self._certificate_times = self._certificate_times, times(self._certificate)

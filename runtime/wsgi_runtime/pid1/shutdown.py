@@ -32,7 +32,7 @@ class State(enum.Enum):
 
     SERVING = "the container is not told to stop"
     DELAYED = "STOP_DELAY: health is 503, requests are served"
-    REFUSING = "new connections are refused; nginx receives the requests of those that are established"
+    REFUSING = "new connections are refused; Nginx receives the requests of those that are established"
     STOPPING = "supervisor stops the programs, the highest priority first"
 
 
@@ -71,7 +71,7 @@ class Shutdown:
         if self._options.mood > SupervisorStates.SHUTDOWN:
             self._options.logger.critical(f"{reason}: the container ends with exit code {exit_code}")
             self.exit_code = exit_code
-            # uWSGI does not come back: without its socket, nginx answers the clients that wait for it, and can exit.
+            # uWSGI does not come back: without its socket, Nginx answers the clients that wait for it, and can exit.
             self.sockets = []
             self._options.mood = SupervisorStates.SHUTDOWN
 
@@ -106,9 +106,9 @@ class Shutdown:
             self._repeat_stop_signals()
 
     def _has_every_request(self, now: float) -> bool:
-        """Return True once nginx may stop: it has a request from each connection, or the time is up.
+        """Return True once Nginx may stop: it has a request from each connection, or the time is up.
 
-        nginx resets a connection that it has not accepted, or has no request from.
+        Nginx resets a connection that it has not accepted, or has no request from.
         """
         if self._listeners.have_waiting_connections():
             self._last_connection = now
@@ -116,7 +116,7 @@ class Shutdown:
         return quiet or now - self._refusing_since >= self._grace_period / 2
 
     def _repeat_stop_signals(self) -> None:
-        """Repeat the stop signals: nginx and uWSGI workers ignore a signal that comes while they start."""
+        """Repeat the stop signals: Nginx and uWSGI workers ignore a signal that comes while they start."""
         for process in self._processes():
             if process.state == ProcessStates.STOPPING:
                 with contextlib.suppress(OSError):

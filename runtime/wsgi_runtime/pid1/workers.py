@@ -9,7 +9,7 @@ from wsgi_runtime.pid1.replacement import Replacement
 from wsgi_runtime.scoreboard import Bank, resident_memory
 
 SLACK_SECONDS = 1
-"""Time after REQUEST_TIMEOUT in which nginx answers the client first."""
+"""Time after REQUEST_TIMEOUT in which Nginx answers the client first."""
 
 MAX_MEMORY_SHARE = 0.8
 """Part of the memory limit that workers may take."""

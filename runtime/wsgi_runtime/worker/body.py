@@ -1,6 +1,6 @@
 """The request's body, which is read before the response's headers are sent.
 
-nginx stops sending the body once it has the response's headers. If uWSGI then closes the connection with a part of the
+Nginx stops sending the body once it has the response's headers. If uWSGI then closes the connection with a part of the
 body unread, the kernel resets it and the response is lost. The app may read the body later, or never.
 """
 

@@ -25,7 +25,7 @@ UNBLOCKED_SIGNALS = signal.SIGTERM, signal.SIGINT, signal.SIGCHLD
 CSP = "content-security-policy"
 
 FAILED = [("Content-Type", "text/plain; charset=utf-8"), ("X-Accel-Redirect", "@app_failed")]
-"""Headers of the response if the app raises an exception: nginx replaces it by its error page."""
+"""Headers of the response if the app raises an exception: Nginx replaces it by its error page."""
 
 
 class Core:
@@ -147,7 +147,7 @@ class Response:
             raise AssertionError("the app did not call start_response")
         headers = self._headers
         if not all(value for _, value in headers):
-            # To nginx an empty policy is no policy, so that it would add its own.
+            # To Nginx an empty policy is no policy, so that it would add its own.
             headers = [(name, value or ";" if name.lower() == CSP else value) for name, value in headers]
         core = self._core
         if self._report_endpoint and (core.endpoint or core.exception):
