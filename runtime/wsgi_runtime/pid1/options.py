@@ -23,7 +23,8 @@ OOM_SCORES = {"uwsgi-next": 700, "uwsgi": 500, "prestart": 500, "admin": 400, "n
 class PacedPoller(Poller):  # type: ignore[misc]
     """The poll of supervisor's main loop, which otherwise turns once a second, even if a signal comes."""
 
-    seconds = 1.0
+    seconds = 0.0
+    """Longest wait. The first turn does not wait: uWSGI's workers wait for its tick."""
 
     def __init__(self, options: Any) -> None:
         super().__init__(options)
