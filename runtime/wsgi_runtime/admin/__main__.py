@@ -77,10 +77,6 @@ class Handler(BaseHTTPRequestHandler):
         """Send 405 for an unknown method, instead of 501."""
         super().send_error(405 if code == 501 else code, message, explain)
 
-    def address_string(self) -> str:
-        """Return an empty string: the client is nginx."""
-        return ""
-
     def log_message(self, *_: object) -> None:
         """Log nothing."""
 

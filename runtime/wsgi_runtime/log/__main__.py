@@ -26,12 +26,13 @@ def main() -> None:
     # Since PEP 475 a signal does not end a poll. Python writes a byte to this pipe at each signal.
     wakeup, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(write_end)
-    pump = Pump([*pipes, Pipe(wakeup, lambda _: b"")], Output(1, values.read()["LOG_FORMAT"] == "text"))
+    output = Output(1, values.read()["LOG_FORMAT"] == "text")
+    pump = Pump([*pipes, Pipe(wakeup, lambda _: b"")], output)
     before = board.dropped_lines
     while not stopping:
         pump.turn()
         board.log_turns += 1
-        board.dropped_lines = before + pump.dropped
+        board.dropped_lines = before + output.dropped
     pump.finish(FINISH_SECONDS)
 
 

@@ -137,8 +137,3 @@ class Pump:
             self._output.add(pipe.rest())
         while not self._output.flush() and time.monotonic() < end:
             select.select([], [], [], 0.01)
-
-    @property
-    def dropped(self) -> int:
-        """Lines that were dropped since the start."""
-        return self._output.dropped

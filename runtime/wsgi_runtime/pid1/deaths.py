@@ -19,7 +19,8 @@ NO_APP = 22
 MAX_DEATHS, WINDOW_SECONDS = 4, 20
 """The container ends when a program dies this often within this time."""
 
-MAX_PAUSE_SECONDS = 30
+MAX_RETRY_SECONDS = 30
+"""Longest pause before uWSGI starts again, if its app could not be loaded. It begins with 1 s and doubles each time."""
 
 
 class Deaths:
@@ -30,8 +31,9 @@ class Deaths:
         self._banks = banks
         self._shutdown = shutdown
         self._logger = logger
-        self._crash_limit = CrashLimit()
-        self._retry = Retry()
+        self._deaths: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=MAX_DEATHS))
+        self._retry_at = 0.0
+        self._retry_seconds = 1
 
     def exited(self, process: Any) -> None:
         """Start a program again, which supervisor does where `autorestart` is set, or end the container."""
@@ -42,57 +44,29 @@ class Deaths:
             self._app_not_loaded(process)
         elif name == "nginx" and exit_code == 1 and self._programs.starts[name] == 1 and not self._banks.has_served:
             self._shutdown.end(os.EX_CONFIG, "Nginx rejects its configuration, see its message")
-        elif name in ("nginx", CURRENT) and self._crash_limit.exceeded_by(name):
+        elif name in ("nginx", CURRENT) and self._dies_too_often(name):
             self._shutdown.end(1, f"{name} died {MAX_DEATHS} times within {WINDOW_SECONDS} s")
 
     def tick(self) -> None:
         """Start uWSGI again after a pause, if its app could not be loaded."""
-        self._retry.tick(self._programs.process(CURRENT))
+        if self._retry_at and time.monotonic() >= self._retry_at:
+            self._retry_at = 0.0
+            process = self._programs.process(CURRENT)
+            if process.state == ProcessStates.EXITED:
+                process.spawn()
         if (bank := self._banks.current) and bank.is_serving():
-            self._retry.reset()
+            self._retry_seconds = 1
 
     def _app_not_loaded(self, process: Any) -> None:
         if not self._banks.has_served:
             self._shutdown.end(NO_APP, f"the app in {APP} could not be loaded: see the traceback above")
             return
         process.config.autorestart = False
-        pause = self._retry.schedule()
-        self._logger.error(f"the app can no longer be loaded: uWSGI starts again in {pause} s")
+        self._logger.error(f"the app can no longer be loaded: uWSGI starts again in {self._retry_seconds} s")
+        self._retry_at = time.monotonic() + self._retry_seconds
+        self._retry_seconds = min(2 * self._retry_seconds, MAX_RETRY_SECONDS)
 
-
-class CrashLimit:
-    """Counts the deaths of each program."""
-
-    def __init__(self) -> None:
-        self._deaths: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=MAX_DEATHS))
-
-    def exceeded_by(self, program: str) -> bool:
-        """Count a death; return True when it exceeds the limit."""
+    def _dies_too_often(self, program: str) -> bool:
         deaths = self._deaths[program]
         deaths.append(time.monotonic())
         return len(deaths) == MAX_DEATHS and deaths[-1] - deaths[0] < WINDOW_SECONDS
-
-
-class Retry:
-    """Starts uWSGI again after a pause that doubles each time."""
-
-    def __init__(self) -> None:
-        self._at = 0.0
-        self._pause_seconds = 1
-
-    def schedule(self) -> int:
-        """Return the seconds until the next start."""
-        pause, self._pause_seconds = self._pause_seconds, min(2 * self._pause_seconds, MAX_PAUSE_SECONDS)
-        self._at = time.monotonic() + pause
-        return pause
-
-    def tick(self, process: Any) -> None:
-        """Start the process when its time has come."""
-        if self._at and time.monotonic() >= self._at:
-            self._at = 0.0
-            if process.state == ProcessStates.EXITED:
-                process.spawn()
-
-    def reset(self) -> None:
-        """Begin again with the shortest pause: uWSGI serves."""
-        self._pause_seconds = 1

@@ -100,6 +100,3 @@ class Log(loggers.Handler):  # type: ignore[misc]
         if "without any HTTP authentication" in message:  # file permissions protect the socket
             return
         logs.write(self.levels.get(record.asdict()["levelname"], "debug"), "supervisord", message)
-
-    def close(self) -> None:
-        """Do nothing: supervisor calls this at its end."""
