@@ -5,6 +5,7 @@ names into the folder. Where there is a list, Flask's url_for("static", filename
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ def use_fingerprints(app: Any) -> None:
     if names_file.is_file():
         names = json.loads(names_file.read_text())
 
-        @app.url_defaults  # type: ignore[untyped-decorator]
         def with_fingerprint(endpoint: str, values: dict[str, Any]) -> None:
             if endpoint == "static":
                 values["filename"] = names.get(values.get("filename"), values.get("filename"))
+
+        with suppress(AssertionError):  # an app that has served a request already, to warm up, takes no hook
+            app.url_defaults(with_fingerprint)
