@@ -18,7 +18,7 @@ from supervisor.medusa.asyncore_25 import ExitNow
 from supervisor.states import SupervisorStates, getProcessStateDescription
 from supervisor.supervisord import Supervisor
 
-from wsgi_runtime import APP, CONFIG, logs, values
+from wsgi_runtime import APP, CONFIG, logs, prestart, values
 from wsgi_runtime.pid1 import listeners
 from wsgi_runtime.pid1.crashes import CrashLimit, Orphans, Restart
 from wsgi_runtime.pid1.options import Options
@@ -147,7 +147,7 @@ class Container(Supervisor):  # type: ignore[misc]
         # The admin program takes no time from the app, which loads first.
         self._autostart(log=True, admin=False, uwsgi=False, nginx=False)
         self._process("log").spawn()
-        if (APP / "prestart.sh").exists():
+        if prestart.is_wanted(self._values):
             self._process("prestart").spawn()
         else:
             self._serve()
@@ -216,10 +216,12 @@ class Container(Supervisor):  # type: ignore[misc]
             # What a dead master leaves finishes its requests, as at a stop.
             self._orphans.add(process.pid, process.config.stopsignal)
         if name == "prestart":
-            if exit_code == 0:
-                self._serve()
-            else:
+            if exit_code != 0:
                 self.end(exit_code if exit_code > 0 else 1, "prestart.sh failed")
+            elif problem := prestart.static_problem(self._values):
+                self.end(os.EX_CONFIG, problem)
+            else:
+                self._serve()
         elif name == "uwsgi" and exit_code == NO_APP:
             self._app_not_loaded(process)
         elif name in ("nginx", "uwsgi"):

@@ -68,17 +68,17 @@ def record_endpoints(module: Any, cores: Callable[[], list[Any]]) -> None:
         got_request_exception.connect(failed, weak=False)
 
 
-def count_by_worker(module: Any, name: str) -> None:
+def count_by_worker(module: Any, name: Callable[[], str]) -> None:
     """Make prometheus_client count per worker, for the sum over all of them.
 
-    `name` is the worker's, and stays the same when its process is replaced: each process with files of its own would
-    fill the memory in time.
+    `name` returns the worker's name, which stays the same when its process is replaced: each process with files of its
+    own would fill the memory in time.
     """
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS)
-    module.ValueClass = module.MultiProcessValue(lambda: name)
+    module.ValueClass = module.MultiProcessValue(name)
 
 
-def install(cores: Callable[[], list[Any]], worker_name: str) -> None:
+def install(cores: Callable[[], list[Any]], worker_name: Callable[[], str]) -> None:
     """Install both hooks. An app that sets PROMETHEUS_MULTIPROC_DIR itself counts in its own way."""
     functions: dict[str, Callable[[Any], None]] = {"flask.app": lambda module: record_endpoints(module, cores)}
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
