@@ -8,10 +8,11 @@ import signal
 import sys
 from typing import NoReturn
 
-from wsgi_runtime import environment, logs
+from wsgi_runtime import APP, environment, logs
 from wsgi_runtime.start import checks, computed, files, limits, nginx_memory, tls
 from wsgi_runtime.start.load import BadSettings, load
 from wsgi_runtime.start.settings import Settings
+from wsgi_runtime.worker import find
 
 BAD_SETTINGS = 78
 """EX_CONFIG of sysexits(3)."""
@@ -74,7 +75,7 @@ def run(command: list[str]) -> NoReturn:
     for problem in environment.from_files(os.environ)[1].values():
         print(f"warning: {problem}", file=sys.stderr)
     environ = environment.for_app({**os.environ, **settings.profile_secrets()}, settings.values())
-    environment.execute(command, environ)
+    environment.execute(command, find.for_flask(command, settings.APP, APP) | environ)
 
 
 if __name__ == "__main__":

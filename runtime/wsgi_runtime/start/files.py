@@ -16,7 +16,7 @@ NGINX_PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 
 FILES = (
     *("nginx/admin.conf", "nginx/cache.conf", "nginx/client.conf", "nginx/headers.conf", "nginx/log.conf"),
-    *("nginx/tls.conf", "nginx/uwsgi_params"),
+    *("nginx/prefix.conf", "nginx/tls.conf", "nginx/uwsgi_params"),
 )
 """Files that nginx.conf includes."""
 
@@ -44,6 +44,7 @@ def nginx_text() -> str:
 def wanted(file: str, named: dict[str, str]) -> bool:
     """Return whether the settings ask for a configuration file."""
     conditions = {
+        "nginx/prefix.conf": named["URL_PREFIX"] != "",
         "nginx/tls.conf": "TLS_CERT" in named,
         "nginx/admin.conf": named["ADMIN_PORT"] != "0",
         "nginx/cache.conf": named["CACHE"] == "1",

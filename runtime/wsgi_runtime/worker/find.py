@@ -1,9 +1,9 @@
 """Find the app: the WSGI callable that APP names, or the one under a usual name in the app's folder."""
 
 import ast
-import importlib
 import inspect
 import operator
+import sys
 from collections.abc import Callable, Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -37,7 +37,7 @@ def find(setting: str, folder: Path) -> tuple[Callable[..., Any], str]:
         return _named(_import(module_name, setting, folder), name, setting), setting
     seen = []
     for module_name in candidates(folder) if setting == "auto" else [setting]:
-        module = importlib.import_module(module_name) if setting == "auto" else _import(module_name, setting, folder)
+        module = _import(module_name, setting, folder)
         for name in NAMES:
             value, full_name = getattr(module, name, None), f"{module_name}:{name}"
             if name == FACTORY and inspect.isroutine(value):
@@ -65,16 +65,24 @@ def candidates(folder: Path) -> list[str]:
     return modules + packages + django
 
 
+def for_flask(command: list[str], setting: str, folder: Path) -> dict[str, str]:
+    """Return the FLASK_APP that a command such as `flask routes` needs: Flask itself looks in wsgi.py and app.py only."""
+    if "flask" not in command[:2]:  # the first word may be `run`
+        return {}
+    return {"FLASK_APP": setting if setting != "auto" else next(iter(candidates(folder)), "")}
+
+
 def _import(name: str, setting: str, folder: Path) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        __import__(name)  # unlike importlib.import_module, it leaves no frames of its own in a traceback
     except ModuleNotFoundError as error:
         if error.name and f"{name}.".startswith(f"{error.name}."):
             found = _listing(_python_files(folder))
             raise AppNotFound(
                 f"APP is {setting!r}: there is no module {error.name}. Found in {folder}: {found}"
             ) from None
-        raise  # the module is there, and one that it imports is not
+        raise  # the module exists, but not one that it imports
+    return sys.modules[name]
 
 
 def _named(module: ModuleType, expression: str, setting: str) -> Callable[..., Any]:
@@ -141,7 +149,7 @@ def _is_callable(value: Any) -> bool:
 def _contents(module: ModuleType) -> str:
     """Return the names of a module that may be meant: its callable objects, and whatever has app in its name."""
     return _listing(
-        f"{name} ({type(value).__name__})"
+        f"{name} ({type(value).__name__}{'' if _is_callable(value) else ', not callable'})"
         for name, value in vars(module).items()
         if "app" in name.lower()
         or (_is_callable(value) and not isinstance(value, type) and not inspect.isroutine(value))
