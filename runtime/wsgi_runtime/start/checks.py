@@ -26,17 +26,15 @@ UWSGI_SUCCESSORS = {
     **dict.fromkeys(("module", "wsgi", "wsgi-file", "file", "callable", "mount"), "use the setting APP"),
     "ini": "use UWSGI_* variables for options, and the setting APP for module and callable",
     "workers": "use the setting PROCESSES",
-    "cheap": "the number of processes is fixed; use the setting PROCESSES",
-    "virtualenv": "packages are installed from requirements.txt",
-    "threads": "use the setting THREADS",
+    "cheap": "use the setting PROCESSES, which is a fixed number",
     "async": "use the setting GREENLETS",
 }
 """What to use instead of an option of uWSGI that would break the container or have no effect."""
 
 NGINX_VARIABLES = {
-    "NGINX_WORKER_PROCESSES": "Nginx starts one worker for each CPU of the container; use docker run --cpus",
-    "NGINX_WORKER_CONNECTIONS": "the number follows the container's memory and open files; use docker run --memory",
-    "NGINX_WORKER_OPEN_FILES": "the number follows the container's limit; use docker run --ulimit nofile=NUMBER",
+    "NGINX_WORKER_PROCESSES": "Nginx starts one worker for each CPU, so use docker run --cpus",
+    "NGINX_WORKER_CONNECTIONS": "the number follows the container's memory, so use docker run --memory",
+    "NGINX_WORKER_OPEN_FILES": "the number follows the container's limit, so use docker run --ulimit nofile=NUMBER",
 }
 """Variables of the tiangolo/uwsgi-nginx images that are not settings, and what to use instead."""
 

@@ -53,10 +53,10 @@ def load():
     hooks.install(lambda: server.cores if server else [], lambda: name_of_worker(bank))
     try:
         app = import_app(announce=uwsgi.worker_id() == worker.starts == 1)
-        postfork_functions()()
     except BaseException:
         # Code that another worker has loaded may be changing right now: the next try finds the whole change.
         fail(1 if bank.has_served() else LOAD_FAILED)
+    call_postfork_functions(getattr(uwsgi, "post_fork_hook", None))
     server = serve_app(app, worker)
     return server
 
@@ -69,19 +69,16 @@ def preload():
         app = import_app(announce=True)
     except BaseException:
         fail(LOAD_FAILED)
-    call_postfork_functions = postfork_functions()
+    postfork_hook = getattr(uwsgi, "post_fork_hook", None)
 
     def begin_to_serve() -> None:
         nonlocal bank, server
-        if not uwsgi.worker_id():  # a mule or the spooler
-            call_postfork_functions()
-            return
-        bank, worker = claim_worker()
-        try:
-            call_postfork_functions()
-        except BaseException:
-            fail(1 if bank.has_served() else LOAD_FAILED)
-        server = serve_app(app, worker)
+        is_worker = uwsgi.worker_id() > 0  # otherwise a mule or the spooler
+        if is_worker:
+            bank, worker = claim_worker()
+        call_postfork_functions(postfork_hook)
+        if is_worker:
+            server = serve_app(app, worker)
 
     uwsgi.post_fork_hook = begin_to_serve
 
@@ -109,7 +106,7 @@ def claim_worker():
     worker.starts += 1
     for slot in worker.slots:
         slot.since = 0
-    if worker.early_deaths >= MAX_EARLY_DEATHS and not bank.has_served():
+    if worker.early_deaths >= MAX_EARLY_DEATHS and not bank.has_served() and settings["PRELOAD"] == "0":
         sys.stderr.write(f"a worker died {worker.early_deaths} times while it loaded the app\n")
         os._exit(LOAD_FAILED)
     if worker.early_deaths > 1:
@@ -137,9 +134,16 @@ def import_app(announce: bool):
     return app
 
 
-def postfork_functions():
-    """Return a function that calls what uwsgidecorators.postfork has registered: uWSGI does so before load() runs."""
-    return getattr(uwsgi, "post_fork_hook", lambda: None)
+def call_postfork_functions(hook) -> None:
+    """Call the functions that uwsgidecorators.postfork has registered, and log their exceptions, as uWSGI does.
+
+    uWSGI itself calls the hook when it forks a worker, which is before load() imports the app.
+    """
+    try:
+        if hook:
+            hook()
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
 
 
 def serve_app(app, worker):
