@@ -31,7 +31,7 @@ CASES = {
 
 @dataclass(frozen=True)
 class Setup:
-    """How the container of one server is started, and why so."""
+    """Start of one server's container, and the reason for it."""
 
     why: str
     command: str = ""

@@ -10,7 +10,7 @@ import pytest
 import requests
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 
-from admin_port import ASK, admin_get, ip, samples, status, until_counted, until_in_flight
+from admin_port import admin_get, get_in_background, ip, samples, status, until_counted, until_in_flight
 from conftest import DEADLINE, Container, docker, until
 from processes import FAULTY, kill
 
@@ -133,7 +133,7 @@ def test_endpoints_beyond_ascii_and_control_characters_in_paths_are_counted_like
     name = "endpoint=\u043f\u0440\u0438\u0432\u0435\u0442"
     until_counted(container, ("wsgi_request_duration_seconds_count", name), 1)
     for _ in range(2):
-        docker("exec", "--detach", container.id, "python3", "-c", ASK.format("/hang/%01"))
+        get_in_background(container, "/hang/%01")
     until_in_flight(container, 2)
     kills = ("wsgi_worker_kills_total", "reason=deadline")
     assert until_counted(container, kills, 1)[kills] == 1  # two requests, one worker
@@ -145,7 +145,7 @@ def test_a_request_that_hangs_is_in_flight_until_its_worker_is_killed_and_counte
 ) -> None:
     container = start("--env=PROCESSES=2", "--env=REQUEST_TIMEOUT=4", "--env=GRACE_PERIOD=2", image=metrics_image)
     until(lambda: container.answers("/hello/x"), "it answers")
-    docker("exec", "--detach", container.id, "python3", "-c", ASK.format("/sleep/60.0"))
+    get_in_background(container, "/sleep/60.0")
 
     def running() -> list[tuple[str, str]]:
         requests = [request for worker in status(container)["workers"] for request in worker["running"]]
@@ -166,7 +166,7 @@ def test_requests_that_wait_for_a_worker_are_counted(start: Callable[..., Contai
     container = start("--env=PROCESSES=1", "--env=THREADS=1", image=metrics_image)
     until(lambda: container.answers("/hello/x"), "it answers")
     for _ in range(4):
-        docker("exec", "--detach", container.id, "python3", "-c", ASK.format("/sleep/15.0"))
+        get_in_background(container, "/sleep/15.0")
     until(lambda: samples(container)["wsgi_listen_queue_requests",] == 3, "three wait")
     until(lambda: status(container)["problems"], "the status page reports a problem")
 

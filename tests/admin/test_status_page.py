@@ -6,7 +6,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
 
-from admin_port import ASK, ip
+from admin_port import get_in_background, ip
 from conftest import Container, until
 
 TIMEOUT_MS = 20_000
@@ -100,7 +100,7 @@ def test_count_rate_and_last_error_change_without_a_reload_of_the_page(live: Pag
 def test_a_worker_that_hangs_is_shown_with_path_and_endpoint_but_without_the_query(
     live: Page, shown: Container
 ) -> None:
-    shown.exec("sh", "-c", f'python3 -c "{ASK.format("/sleep/60.0?<b>")}" > /dev/null 2>&1 &')
+    get_in_background(shown, "/sleep/60.0?<b>")
     expect(live.locator(".workers li.busy, .workers li.late").first).to_contain_text("/sleep/60.0", timeout=TIMEOUT_MS)
     expect(live.locator(".workers li.late").first).to_contain_text("busy", timeout=TIMEOUT_MS)
     expect(live.locator(".workers li.late b")).to_have_text("sleep")

@@ -1,13 +1,10 @@
-"""Requests to the admin port of a container."""
+"""Requests to the admin port of a container, and requests for it to count."""
 
 import requests
 from prometheus_client.parser import text_string_to_metric_families as text_format
 from prometheus_client.samples import Sample
 
 from conftest import DEADLINE, Container, docker, until
-
-ASK = "import urllib.request; urllib.request.urlopen('http://127.0.0.1{}')"
-"""Python code that sends one request to the public port from inside the container; `{}` is the path."""
 
 
 def ip(container: Container) -> str:
@@ -18,6 +15,12 @@ def ip(container: Container) -> str:
 def admin_get(container: Container, path: str, port: int = 9090, **headers: str) -> requests.Response:
     """Return the response to a GET of `path` on the admin port, sent from this machine."""
     return requests.get(f"http://{ip(container)}:{port}{path}", headers=headers, timeout=DEADLINE)
+
+
+def get_in_background(container: Container, path: str) -> None:
+    """Send a GET of `path` to the public port from inside the container, without waiting for the response."""
+    code = f"import urllib.request; urllib.request.urlopen('http://127.0.0.1{path}')"
+    docker("exec", "--detach", container.id, "python3", "-c", code)
 
 
 def samples(container: Container) -> dict[tuple[str, ...], float]:

@@ -1,8 +1,9 @@
-"""Processes of a container, and how to kill them."""
+"""Processes of a container, and how to end them."""
 
 import re
+import time
 
-from conftest import REPO, Container
+from conftest import REPO, Container, docker
 
 FAULTY = f"--volume={REPO}/tests/apps/faulty:/app:ro"
 """Option of `docker run`: the app in tests/apps/faulty."""
@@ -35,3 +36,10 @@ def kill(container: Container, name: str) -> int:
     pid = processes(container, name)[0]
     container.exec("sh", "-c", f"kill -9 {pid}")
     return pid
+
+
+def seconds_to_stop(container: Container) -> float:
+    """Stop the container; return the duration."""
+    began = time.monotonic()
+    docker("stop", "--time=20", container.id)
+    return time.monotonic() - began

@@ -1,5 +1,6 @@
 """Settings, in-process: sources, precedence, aliases and error messages."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -153,7 +154,8 @@ def test_all_bad_values_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_an_unknown_key_in_the_profile_is_reported_with_the_most_similar_setting(config: Path) -> None:
     (config / "profiles/production.yaml").write_text("THREAD: 2")
-    assert problems() == ["THREAD in the profile is not a setting (is THREADS meant?)"]
+    (problem,) = problems()
+    assert re.findall(r"\bTHREADS?\b", problem) == ["THREAD", "THREADS"]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +197,8 @@ def test_the_profiles_of_the_repository_are_valid(file: str, monkeypatch: pytest
 
 def test_port_and_admin_port_must_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "9090")
-    assert problems() == ["ADMIN_PORT is 9090: must differ from PORT, or be 0 to turn it off"]
+    (problem,) = problems()
+    assert problem.startswith("ADMIN_PORT is 9090: ")
 
 
 def test_the_report_has_value_and_source_of_each_setting_and_hides_secrets(
@@ -227,7 +230,8 @@ def test_an_unknown_placeholder_is_reported_with_its_file(file: str, text: str, 
         stream.write(text)
     named = computed.values(load(), MACHINE)
     (problem,) = files.unknown_placeholders(named, {})
-    assert problem.startswith(f"{file} names NOPE")
+    assert problem.startswith(file)
+    assert "NOPE" in problem
 
 
 @pytest.mark.parametrize(
@@ -269,15 +273,13 @@ def test_variables_that_kubernetes_sets_for_a_service_named_uwsgi_are_dropped(na
 
 
 @pytest.mark.parametrize(
-    ("name", "problem"),
-    [
-        ("UWSGI_THREADS", "UWSGI_THREADS has no effect: uwsgi.ini sets threads; use the setting THREADS"),
-        ("UWSGI_PROCESSES", "UWSGI_PROCESSES has no effect: uwsgi.ini sets processes; use the setting PROCESSES"),
-        ("UWSGI_MASTER", "UWSGI_MASTER has no effect: uwsgi.ini sets master"),
-    ],
+    ("name", "setting"),
+    [("UWSGI_THREADS", "the setting THREADS"), ("UWSGI_PROCESSES", "the setting PROCESSES"), ("UWSGI_MASTER", "")],
 )
-def test_an_option_of_uwsgi_that_uwsgi_ini_sets_is_an_error(name: str, problem: str) -> None:
-    assert checks.uwsgi_variables({name: "2"}) == [problem]
+def test_an_option_of_uwsgi_that_uwsgi_ini_sets_is_an_error_that_names_our_setting(name: str, setting: str) -> None:
+    (problem,) = checks.uwsgi_variables({name: "2"})
+    assert problem.startswith(f"{name} has no effect: ")
+    assert setting in problem
 
 
 @pytest.mark.parametrize(
