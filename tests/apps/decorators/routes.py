@@ -19,13 +19,13 @@ def note_process():
 
 @timer(1)
 def tick(signal):
-    """Called by uWSGI each second, in one of the workers."""
+    """Count; uWSGI calls this each second in one of the workers."""
     global ticks
     ticks += 1
 
 
 def app(environ, start_response):
-    """Answers what uWSGI says of the worker."""
+    """Answer with the timer's count and the worker's number."""
     start_response("200 OK", [("Content-Type", "application/json")])
     found = {"version": VERSION, "ticks": ticks, "worker": uwsgi.worker_id(), "forked": forked_in == [os.getpid()]}
     return [json.dumps(found).encode()]
