@@ -1,4 +1,8 @@
-"""An app whose answers are what the query string says: ?header=Name:value&status=404&body=...; it counts its calls."""
+"""App that counts the calls of each path, and whose response the query string describes.
+
+header=NAME:VALUE and echo=VARIABLE (of the environment), each any number of times; status=, size= (in bytes), sleep= (in
+seconds), no_length=1, die_after=1.
+"""
 
 import os
 import time
@@ -10,7 +14,7 @@ calls = Counter()
 
 
 def app(environ, start_response):
-    """Answers with the number of the call for that path, and with what it was asked to."""
+    """Return the number of this call of the path, and what the query string asks for; /calls?path= returns a count."""
     path, query = environ["PATH_INFO"], parse_qs(environ["QUERY_STRING"], keep_blank_values=True)
     if path == "/calls":
         start_response("200 OK", [("Content-Type", "text/plain")])
@@ -33,14 +37,14 @@ def app(environ, start_response):
     if "HTTP_RANGE" in environ:
         start_response("206 Partial Content", [*headers, ("Content-Range", "bytes 0-3/9")])
         return [b"part"]
-    told = "".join(f" {environ.get(name, '')}" for name in query.get("tell", []))
-    body = f"call {call}{told}".encode() + b"." * int(query.get("size", ["0"])[0])
+    echo = "".join(f" {environ.get(name, '')}" for name in query.get("echo", []))
+    body = f"call {call}{echo}".encode() + b"." * int(query.get("size", ["0"])[0])
     length = [] if "no_length" in query else [("Content-Length", str(len(body)))]
     start_response(query.get("status", ["200"])[0] + " Status", [*headers, *length])
     return dying(body) if "die_after" in query else [body]
 
 
 def dying(body):
-    """Send half of a body, and fail."""
+    """Send half of a body, and raise."""
     yield body[: len(body) // 2]
     raise RuntimeError("halfway")
