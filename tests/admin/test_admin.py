@@ -12,7 +12,7 @@ import pytest
 import requests
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 
-from admin_port import ASK, ip, private, samples, status, until_counted
+from admin_port import ASK, admin_get, ip, samples, status, until_counted, until_in_flight
 from conftest import APPS, DEADLINE, Container, docker, until
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -63,15 +63,15 @@ def test_promtool_finds_nothing_to_complain_of(counted: Container) -> None:
     """Names, units and help texts are what Prometheus's conventions want."""
     counted.get("/hello/x")
     lint = ["promtool", "check", "metrics"]
-    done = subprocess.run(lint, input=private(counted, "/metrics").text, capture_output=True, text=True)
+    done = subprocess.run(lint, input=admin_get(counted, "/metrics").text, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_openmetrics_is_given_to_who_accepts_it(counted: Container) -> None:
     """The same families, by the other format's own parser."""
-    answer = private(counted, "/metrics", Accept=OPENMETRICS)
+    answer = admin_get(counted, "/metrics", Accept=OPENMETRICS)
     assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
-    assert private(counted, "/metrics").headers["Content-Type"].startswith("text/plain")
+    assert admin_get(counted, "/metrics").headers["Content-Type"].startswith("text/plain")
     assert {"wsgi_requests", "wsgi_build_info", "greetings"} <= {family.name for family in openmetrics(answer.text)}
 
 
@@ -202,7 +202,7 @@ def test_only_get_and_head_only_known_paths_and_nothing_on_the_public_port(count
     for path in ("/RPC2", "/logtail/nginx", "/hello/x", "/metrics/", "/status/../RPC2", "/index.html"):
         assert requests.get(address + path, timeout=DEADLINE).status_code == 404, path
     for path in ("/metrics", "/status", "/status.json"):
-        assert private(counted, path).status_code == 200
+        assert admin_get(counted, path).status_code == 200
         assert counted.get(path).status_code == 404
     assert "9090" not in docker("inspect", "--format={{.NetworkSettings.Ports}}", counted.id)
     asked = [
@@ -234,16 +234,16 @@ def test_it_can_be_off(start: Callable[..., Container]) -> None:
     """Nobody listens, and nothing is counted."""
     container = start("--env=ADMIN_PORT=0").wait()
     with pytest.raises(requests.ConnectionError):
-        private(container, "/metrics")
+        admin_get(container, "/metrics")
     assert container.exec("ls", "/run").split().count("metrics.fifo") == 0
 
 
 def test_it_can_be_on_another_port(start: Callable[..., Container]) -> None:
     """And on that alone."""
     container = start("--env=ADMIN_PORT=8081").wait()
-    assert private(container, "/status.json", port=8081).json()["healthy"]
+    assert admin_get(container, "/status.json", port=8081).json()["healthy"]
     with pytest.raises(requests.ConnectionError):
-        private(container, "/status.json")
+        admin_get(container, "/status.json")
 
 
 def test_a_port_that_is_taken_ends_the_start_with_a_clear_error(start: Callable[..., Container]) -> None:
