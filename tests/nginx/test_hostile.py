@@ -15,7 +15,8 @@ from collections.abc import Callable
 
 import pytest
 
-from conftest import APPS, DEADLINE, REPO, Container, docker, until
+from conftest import APPS, DEADLINE, REPO, Container, until
+from processes import NAMES, processes
 from raw_http import address, exchange
 
 Wire = tuple[bytes, list[int], list[str]]
@@ -436,12 +437,6 @@ def responses(container: Container, requests: list[bytes], half_close_after: flo
     return asyncio.run(all_of_them())
 
 
-def processes(container: Container) -> list[str]:
-    """Return process ids and names, without Nginx's cache loader, which exits a minute after the start."""
-    listing = docker("top", container.id, "-eo", "pid,args").splitlines()
-    return [line for line in listing if "nginx: cache" not in line]
-
-
 def get(target: str | bytes, headers: bytes = HOST) -> bytes:
     """Return a GET request after which the connection closes."""
     raw = target.encode() if isinstance(target, str) else target
@@ -519,7 +514,7 @@ def test_hidden_files_backups_and_source_are_not_served(name: str, recorder: Con
 
 def test_random_requests_cause_no_server_error_no_crash_and_no_error_in_the_log(recorder: Container) -> None:
     """501 and 505 are the responses to unknown transfer codings and HTTP versions."""
-    before, old = processes(recorder), len(recorder.lines)
+    before, old = [processes(recorder, name) for name in NAMES], len(recorder.lines)
     received = responses(recorder, mutations(), half_close_after=0.3)
     counts = Counter(status for response in received for status in statuses(response))
     until(lambda: len(recorder.lines) > old + MUTATED * 0.9, "the requests are logged")
@@ -528,7 +523,7 @@ def test_random_requests_cause_no_server_error_no_crash_and_no_error_in_the_log(
     assert {status for status in counts | logged if status >= 500} <= {501, 505}
     errors = [str(line["message"]) for line in lines if "status" not in line and line["level"] != "info"]
     assert [message for message in errors if not re.search("client (sent|intended)|is forbidden", message)] == []
-    assert processes(recorder) == before
+    assert [processes(recorder, name) for name in NAMES] == before
     assert recorder.answers()
 
 
