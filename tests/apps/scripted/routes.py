@@ -1,7 +1,7 @@
 """App that counts the calls of each path, and whose response the query string describes.
 
-header=NAME:VALUE and echo=VARIABLE (of the environment), each any number of times; status=, size= (in bytes), sleep= (in
-seconds), no_length=1, die_after=1.
+header=NAME:VALUE and echo=VARIABLE (of the environment) may be repeated; the other parameters are status, size (in
+bytes), sleep (in seconds), no_length and die_after.
 """
 
 import os
