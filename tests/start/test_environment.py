@@ -1,4 +1,4 @@
-"""The app's environment: what the user set, and a variable for each secret."""
+"""The app's environment: the variables that the user has set, and one variable for each secret."""
 
 import json
 import subprocess

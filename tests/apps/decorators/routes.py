@@ -1,4 +1,4 @@
-"""An app that knows it runs in uWSGI: it counts a timer's ticks."""
+"""An app that uses the Python module of uWSGI: a timer counts."""
 
 import json
 
@@ -11,12 +11,12 @@ ticks = 0
 
 @timer(1)
 def tick(signal):
-    """Called by uWSGI each second, in one of the workers."""
+    """Count; uWSGI calls this each second in one of the workers."""
     global ticks
     ticks += 1
 
 
 def app(environ, start_response):
-    """Answers what uWSGI says of the worker."""
+    """Answer with the timer's count and the worker's number."""
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps({"version": VERSION, "ticks": ticks, "worker": uwsgi.worker_id()}).encode()]
