@@ -1,6 +1,6 @@
 """Attacks as raw bytes. Each row is a request with the expected status and with what reaches the app.
 
-`python tests/nginx/test_hostile.py` prints the number of requests of each kind, as README shows it.
+`python tests/nginx/test_hostile.py` prints the number of requests of each kind, as docs/security.md shows it.
 """
 
 # ruff: noqa: SIM905, RUF001
@@ -360,7 +360,7 @@ def mutations() -> list[bytes]:
 
 
 def table() -> str:
-    """Return the number of requests of each kind, as README shows it."""
+    """Return the number of requests of each kind, as docs/security.md shows it."""
     rows = {
         "path traversal: ways to write `..` and `/`, at every location": len(climbs()),
         "hidden files, backups and source below `/static/`, each written in several ways": sum(
@@ -527,8 +527,8 @@ def test_random_requests_cause_no_server_error_no_crash_and_no_error_in_the_log(
     assert recorder.answers()
 
 
-def test_readme_has_the_number_of_requests_of_each_kind() -> None:
-    assert table() in (REPO / "README.md").read_text()
+def test_the_page_on_security_has_the_number_of_requests_of_each_kind() -> None:
+    assert table() in (REPO / "docs/security.md").read_text()
 
 
 if __name__ == "__main__":
