@@ -281,7 +281,7 @@ def test_an_nginx_conf_of_the_apps_own_may_include_the_containers_files(start: S
         "include nginx/server.d/*.conf; location / { uwsgi_pass unix:/run/uwsgi.sock; } } }"
     )
     container = start(f"--volume={own}:/app:ro", "--env=CSP=strict", "--env=CACHE=on").wait()
-    got = answer(container, "Content-Type:text/html")
+    got = respond(container, "Content-Type:text/html")
     assert got.headers["Content-Security-Policy"] == POLICIES["strict"]
     assert got.headers["X-Cache-Status"] == "MISS"
     assert container.exec("python3", "-c", "import socket; socket.create_connection(('127.0.0.1', 9090))") == ""
