@@ -1,8 +1,8 @@
 # docker build -t wsgi .
 # docker run -p 80:80 wsgi
 #
-# The stages `build` and `run` contain no app, so that another Dockerfile can start from them.
-# The longer steps are scripts in runtime/build/.
+# The stages `build` and `run` contain no app, so that another Dockerfile can start from them. Their longer steps are
+# scripts in runtime/build/.
 
 # --- build: compilers, uWSGI, and both virtual environments ---
 FROM debian:trixie-slim AS build
@@ -21,19 +21,7 @@ WORKDIR /app
 # --- run: only what runs ---
 FROM debian:trixie-slim AS run
 COPY --from=build /usr/local/bin/python3 /usr/local/bin/
-# A read-only container can write to /tmp and /run only, so Nginx's temporary files go to /tmp. A new named volume at
-# /data gets the owner of the image's folder.
-RUN apt-get update \
- && apt-get install -y --no-install-recommends libexpat1 libpython3-stdlib \
- && rm -r /usr/lib/python3.*/test /usr/lib/python3.*/pydoc_data \
- && python3 -m compileall -q /usr/lib/python3.* \
- && rm -rf /var/lib/apt/lists/* /var/cache/debconf/*-old /var/log/* \
- && useradd --uid 10001 --gid 0 --no-create-home --home-dir /tmp wsgi \
- && install -d -o 10001 -g 0 -m 775 /data \
- && chmod 1777 /run \
- && ln -s /tmp /var/lib/nginx \
- && mkdir /var/log/nginx \
- && ln -s /dev/stdout /var/log/nginx/access.log
+RUN --mount=type=bind,source=runtime/build/prepare-run,target=/mnt/prepare-run /mnt/prepare-run
 
 # Debian's nginx package depends on 20 packages of its init script (9 MB), so its files are copied.
 COPY --from=build /usr/sbin/nginx /usr/sbin/
@@ -64,13 +52,13 @@ EXPOSE 80
 USER 10001:0
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 CMD ["healthcheck"]
-# The kernel drops signals that PID 1 has no handler for: until it has one, they are blocked. Python's -I keeps modules of
-# the app with the name of ours from being imported.
+# The kernel drops signals that PID 1 has no handler for: they are blocked until it has one. -I: modules of the app never
+# replace those of Python or of the container.
 ENTRYPOINT ["env", "--block-signal=HUP,INT,QUIT,TERM", "/opt/wsgi/venv/bin/python3", "-I", "-m", "wsgi_runtime"]
 
 # --- app: src/ and its packages. The files that name packages come first: an edit of code installs nothing again ---
 FROM build AS app
-COPY src/packages*.txt src/requirements.* src/pyproject.toml* src/uv.lock* /app/
+COPY src/packages*.txt src/requirements* src/constraints* src/pyproject.toml* src/uv.lock* /app/
 RUN --mount=type=secret,id=ca install-app
 COPY src /app
 RUN --mount=type=secret,id=ca prepare-app
