@@ -15,7 +15,7 @@ PyObject *PyInit__sha2(void) {
 }
 
 /* Without a signal (0), uWSGI ends a worker whose master is gone, in the midst of its requests. Instead the thread that
- * found it out takes no more, until PID 1, its parent now, has told all of them to finish (wsgi_runtime/pid1/crashes.py). */
+ * found it out takes no more, until PID 1, its parent now, has told all of them to finish (wsgi_runtime/pid1/orphans.py). */
 extern pid_t masterpid;
 void __real_end_me(int signum);
 void __wrap_end_me(int signum) {
