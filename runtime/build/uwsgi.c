@@ -16,7 +16,7 @@ PyObject *PyInit__sha2(void) {
 
 /* uWSGI calls end_me(0) in the thread of a worker that notices that the master has died: the worker exits, and requests
  * in its other threads are lost. Instead, that thread accepts no more requests and waits for PID 1, the new parent, to
- * send SIGHUP (wsgi_runtime/pid1/crashes.py), after which the worker finishes its requests. */
+ * send SIGHUP (wsgi_runtime/pid1/orphans.py), after which the worker finishes its requests. */
 extern pid_t masterpid;
 void __real_end_me(int signum);
 void __wrap_end_me(int signum) {
