@@ -166,14 +166,17 @@ def another_key(folder: Path) -> None:
 
 BAD = [
     (expired, "TLS_CERT is /tls/tls.crt: certificate has expired"),
-    (another_key, "TLS_KEY is /tls/tls.key: it is not that of TLS_CERT"),
+    (another_key, "TLS_KEY is /tls/tls.key: the file does not belong to TLS_CERT"),
     (lambda folder: (folder / "tls.key").chmod(0o600), "TLS_KEY is /tls/tls.key: Permission denied"),
     (lambda folder: (folder / "tls.key").unlink(), "TLS_KEY is /tls/tls.key: No such file or directory"),
     (
         lambda folder: (folder / "tls.crt").write_text("x"),
-        "TLS_CERT is /tls/tls.crt: there is no certificate in it, in PEM",
+        "TLS_CERT is /tls/tls.crt: the file contains no certificate in PEM",
     ),
-    (lambda folder: (folder / "tls.key").write_text("x"), "TLS_KEY is /tls/tls.key: it holds no private key in PEM"),
+    (
+        lambda folder: (folder / "tls.key").write_text("x"),
+        "TLS_KEY is /tls/tls.key: the file contains no private key in PEM",
+    ),
 ]
 
 

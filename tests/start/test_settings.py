@@ -1,4 +1,4 @@
-"""The settings table, in-process: where values come from, and what is said of those that don't fit."""
+"""The settings: sources of their values, and the errors for bad values."""
 
 import shutil
 from pathlib import Path
@@ -16,17 +16,18 @@ MACHINE = Limits(cpus=4.0, cpus_from="the machine", memory=8 << 30, memory_from=
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting comes from the machine that the tests run on."""
+    """Remove the settings of the machine that the tests run on."""
     for name in settings.Settings.model_fields:
         for each in settings.names(name):
             monkeypatch.delenv(each, raising=False)
+            monkeypatch.delenv(f"{each}_FILE", raising=False)
     for module in field_types, sources, environment:
         monkeypatch.setattr(module, "SECRETS", tmp_path / "secrets")
 
 
 @pytest.fixture
 def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A folder of configuration files that a test may change."""
+    """Folder of configuration files that a test may change."""
     (tmp_path / "nginx").mkdir()
     for file in files.PLACEHOLDERS:
         (tmp_path / file).write_text((REPO / file).read_text())
@@ -38,14 +39,13 @@ def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def problems() -> list[str]:
-    """What load() complains about."""
+    """Return the problems that load() raises."""
     with pytest.raises(BadSettings) as caught:
         load()
     return caught.value.problems
 
 
 def test_without_any_source_each_setting_has_its_default() -> None:
-    """The defaults are those of README's table."""
     values = load().values()
     assert (values["PORT"], values["PROFILE"], values["PROCESSES"]) == ("80", "production", "auto")
     assert "SECRET_KEY" not in values
@@ -54,7 +54,6 @@ def test_without_any_source_each_setting_has_its_default() -> None:
 def test_the_environment_beats_secrets_which_beat_the_profile_which_beats_the_default(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each source in turn has the say once those above it are silent."""
     assert load().THREADS == settings.Settings.model_fields["THREADS"].default
     (config / "profiles/production.yaml").write_text("THREADS: 2")
     assert load().THREADS == 2
@@ -66,7 +65,6 @@ def test_the_environment_beats_secrets_which_beat_the_profile_which_beats_the_de
 
 
 def test_a_secret_can_name_the_profile(config: Path, tmp_path: Path) -> None:
-    """PROFILE is a setting like the others."""
     (config / "profiles/staging.yaml").write_text("THREADS: 5")
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets/PROFILE").write_text("staging")
@@ -79,21 +77,19 @@ def test_a_secret_can_name_the_profile(config: Path, tmp_path: Path) -> None:
 def test_an_alias_in_the_environment_beats_the_name_in_the_profile(
     alias: str, name: str, value: str, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An alias has the rank of its source, and the environment's own name goes first."""
     (config / "profiles/production.yaml").write_text(f"{name}: {value}1")
     monkeypatch.setenv(alias, value)
     assert load().values()[name] == value
 
 
 def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compose files pass variables that nobody has set as empty ones."""
+    """Compose passes a variable that is not set as an empty one."""
     monkeypatch.setenv("PORT", "")
     assert load().PORT == 80
 
 
 @pytest.mark.parametrize("text", ["on", "off", "true", "0"])
 def test_a_switch_reaches_the_programs_as_1_or_0(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """nginx and uWSGI read no other words."""
     monkeypatch.setenv("ACCESS_LOG", text)
     assert load().values()["ACCESS_LOG"] == ("1" if text in ("on", "true") else "0")
 
@@ -134,7 +130,6 @@ BAD = {
 
 
 def test_every_setting_that_can_be_wrong_has_a_bad_value_here() -> None:
-    """A new setting brings its bad values along."""
     assert set(BAD) | {"SECRET_KEY"} == set(settings.Settings.model_fields)
 
 
@@ -142,23 +137,20 @@ def test_every_setting_that_can_be_wrong_has_a_bad_value_here() -> None:
 def test_a_bad_value_is_named_with_what_it_got_and_what_it_takes(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One problem, which begins with the culprit."""
     monkeypatch.setenv(name, value)
     (problem,) = problems()
     assert problem.startswith(f"{name} is {value!r}: ")
 
 
-def test_all_bad_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody mends them one start at a time."""
+def test_all_bad_values_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, (value, *_) in BAD.items():
         monkeypatch.setenv(name, value)
     assert [problem.split()[0] for problem in problems()] == list(BAD)
 
 
 def test_a_key_of_the_profile_that_is_no_setting_is_an_error_with_the_one_that_was_meant(config: Path) -> None:
-    """A typing error would have no effect otherwise."""
     (config / "profiles/production.yaml").write_text("THREAD: 2")
-    assert problems() == ["THREAD in the profile is not a setting (is THREADS meant?)"]
+    assert problems() == ["THREAD in the profile is not a setting; did you mean THREADS?"]
 
 
 @pytest.mark.parametrize(
@@ -175,13 +167,11 @@ def test_a_profile_that_is_not_a_mapping_is_reported_beside_the_other_problems(
 
 
 def test_an_empty_profile_changes_nothing(config: Path) -> None:
-    """A file of comments alone is a profile too."""
     (config / "profiles/production.yaml").write_text("# nothing yet\n")
     assert load().PORT == 80
 
 
-def test_what_yaml_makes_of_a_value_is_what_was_meant(config: Path) -> None:
-    """A switch or a number where a setting is text, and nothing at all."""
+def test_switches_numbers_and_nothing_in_yaml_are_valid_where_a_setting_is_text(config: Path) -> None:
     (config / "profiles/production.yaml").write_text("RATE_LIMIT: off\nMAX_BODY_SIZE: 0")
     assert (load().RATE_LIMIT, load().MAX_BODY_SIZE) == ("off", "0")
     (config / "profiles/production.yaml").write_text("SECRET_KEY:\nTLS_CERT:")
@@ -189,26 +179,24 @@ def test_what_yaml_makes_of_a_value_is_what_was_meant(config: Path) -> None:
 
 
 def test_a_profile_that_names_a_profile_is_an_error(config: Path) -> None:
-    """It would have no effect."""
     (config / "profiles/production.yaml").write_text("PROFILE: production")
     assert "PROFILE" in problems()[0]
 
 
 @pytest.mark.parametrize("file", sorted(path.name for path in (REPO / "profiles").iterdir()))
 def test_the_profiles_of_the_repository_are_valid(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each loads, with settings that exist."""
     monkeypatch.setenv("PROFILE", Path(file).stem)
     assert load().PROFILE == Path(file).stem
 
 
-def test_the_public_port_may_not_be_the_private_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whichever of them was given."""
+def test_the_admin_port_must_differ_from_the_public_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "9090")
     assert problems() == ["ADMIN_PORT is 9090: must differ from PORT, or be 0 to turn it off"]
 
 
-def test_it_is_known_where_each_value_comes_from(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By an alias as well; what `auto` came to is said, and secrets are hidden."""
+def test_the_report_has_the_value_and_the_origin_of_each_setting(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (config / "profiles/production.yaml").write_text("REQUEST_TIMEOUT: 5")
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets/SECRET_KEY").write_text("hunter2")
@@ -222,8 +210,7 @@ def test_it_is_known_where_each_value_comes_from(config: Path, tmp_path: Path, m
     assert rows["PROCESSES"] == {"value": "4 (auto)", "origin": "default"}
 
 
-def test_the_key_of_sessions_is_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not among the values that are stored."""
+def test_secret_key_is_never_printed_or_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "hunter2")
     assert "hunter2" not in str(load())
     assert "SECRET_KEY" not in load().values()
@@ -233,7 +220,6 @@ def test_the_key_of_sessions_is_never_printed(monkeypatch: pytest.MonkeyPatch) -
     ("file", "text"), [("nginx.conf", "${NOPE}"), ("uwsgi.ini", "$(NOPE)"), ("supervisord.ini", "%(ENV_NOPE)s")]
 )
 def test_a_placeholder_without_a_value_is_named_with_its_file(file: str, text: str, config: Path) -> None:
-    """Each program's file, in that program's own way to write one."""
     with (config / file).open("a") as stream:
         stream.write(text)
     named = computed.values(load(), MACHINE)
@@ -353,6 +339,72 @@ def test_a_bad_value_is_reported_with_what_the_setting_takes(
 ) -> None:
     monkeypatch.setenv(name, "no value")
     assert problems() == [f"{name} is 'no value': must be {takes}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("on", "on"),
+        ("true", "on"),
+        ("1", "on"),
+        ("off", "off"),
+        ("False", "off"),
+        ("0", "off"),
+        ("fallback", "fallback"),
+    ],
+)
+def test_static_index_takes_fallback_and_the_words_of_a_switch(
+    text: str, value: str, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "index.html").write_text("")
+    monkeypatch.setenv("STATIC_PATH", str(tmp_path))
+    (config / "profiles/production.yaml").write_text(f"STATIC_INDEX: {text}")
+    assert load().values()["STATIC_INDEX"] == value
+    (config / "profiles/production.yaml").write_text("{}")
+    monkeypatch.setenv("STATIC_INDEX", text)
+    assert load().values()["STATIC_INDEX"] == value
+
+
+@pytest.mark.parametrize("app", ["main", "shop.main:app", "main:create_app()", "main:create_app('a b', key=1)", "auto"])
+def test_app_takes_a_module_a_name_or_a_call_of_a_factory(app: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP", app)
+    assert load().APP == app
+
+
+def test_a_file_variable_has_the_precedence_of_the_environment(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "value"
+    file.write_text(" 4\n")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/THREADS").write_text("3")
+    (config / "profiles/production.yaml").write_text("THREADS: 2")
+    monkeypatch.setenv("THREADS_FILE", str(file))
+    assert load().THREADS == 4
+    monkeypatch.setenv("THREADS", "")
+    assert load().THREADS == 4
+    rows = {row["name"]: row for row in report.report(load(), load().values())}
+    assert rows["THREADS"]["origin"] == "environment"
+    monkeypatch.setenv("THREADS", "5")
+    monkeypatch.setenv("STOP_DELAY_FILE", str(tmp_path / "missing"))
+    assert problems() == [
+        "THREADS and THREADS_FILE are both set; remove one of them",
+        f"STOP_DELAY_FILE is '{tmp_path / 'missing'}': No such file or directory",
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(sources.COMMON_NAMES))
+def test_a_file_outside_the_secrets_that_an_app_may_mean_is_not_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "note"
+    file.write_text("no value of a setting")
+    monkeypatch.setenv(f"{name}_FILE", str(file))
+    load()
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/note.txt").write_text("no value of a setting")
+    monkeypatch.setenv(f"{name}_FILE", str(tmp_path / "secrets/note.txt"))
+    assert problems()[0].startswith(f"{name} is 'no value of a setting': ")
 
 
 @pytest.mark.parametrize(
