@@ -21,6 +21,7 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in settings.Settings.model_fields:
         for each in settings.names(name):
             monkeypatch.delenv(each, raising=False)
+            monkeypatch.delenv(f"{each}_FILE", raising=False)
     for module in field_types, sources, environment:
         monkeypatch.setattr(module, "SECRETS", tmp_path / "secrets")
 
@@ -346,6 +347,72 @@ def test_a_bad_value_is_reported_with_what_the_setting_takes(
 ) -> None:
     monkeypatch.setenv(name, "no value")
     assert problems() == [f"{name} is 'no value': must be {takes}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("on", "on"),
+        ("true", "on"),
+        ("1", "on"),
+        ("off", "off"),
+        ("False", "off"),
+        ("0", "off"),
+        ("fallback", "fallback"),
+    ],
+)
+def test_static_index_takes_fallback_and_the_words_of_a_switch(
+    text: str, value: str, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "index.html").write_text("")
+    monkeypatch.setenv("STATIC_PATH", str(tmp_path))
+    (config / "profiles/production.yaml").write_text(f"STATIC_INDEX: {text}")
+    assert load().values()["STATIC_INDEX"] == value
+    (config / "profiles/production.yaml").write_text("{}")
+    monkeypatch.setenv("STATIC_INDEX", text)
+    assert load().values()["STATIC_INDEX"] == value
+
+
+@pytest.mark.parametrize("app", ["main", "shop.main:app", "main:create_app()", "main:create_app('a b', key=1)", "auto"])
+def test_app_takes_a_module_a_name_or_a_call_of_a_factory(app: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP", app)
+    assert load().APP == app
+
+
+def test_a_file_variable_has_the_precedence_of_the_environment(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "value"
+    file.write_text(" 4\n")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/THREADS").write_text("3")
+    (config / "profiles/production.yaml").write_text("THREADS: 2")
+    monkeypatch.setenv("THREADS_FILE", str(file))
+    assert load().THREADS == 4
+    monkeypatch.setenv("THREADS", "")
+    assert load().THREADS == 4
+    rows = {row["name"]: row for row in report.report(load(), load().values())}
+    assert rows["THREADS"]["origin"] == "environment"
+    monkeypatch.setenv("THREADS", "5")
+    monkeypatch.setenv("STOP_DELAY_FILE", str(tmp_path / "missing"))
+    assert problems() == [
+        "THREADS and THREADS_FILE are both set; remove one of them",
+        f"STOP_DELAY_FILE is '{tmp_path / 'missing'}': No such file or directory",
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(sources.COMMON_NAMES))
+def test_a_file_outside_the_secrets_that_an_app_may_mean_is_not_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "note"
+    file.write_text("no value of a setting")
+    monkeypatch.setenv(f"{name}_FILE", str(file))
+    load()
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/note.txt").write_text("no value of a setting")
+    monkeypatch.setenv(f"{name}_FILE", str(tmp_path / "secrets/note.txt"))
+    assert problems()[0].startswith(f"{name} is 'no value of a setting': ")
 
 
 @pytest.mark.parametrize(

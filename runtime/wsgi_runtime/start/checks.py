@@ -17,8 +17,8 @@ USER, GROUP = 10001, 0
 """The image's user, as in the Dockerfile."""
 
 NGINX_SETTINGS = (
-    *("MAX_BODY_SIZE", "STATIC_URL", "STATIC_PATH", "STATIC_INDEX", "TRUSTED_PROXIES", "RATE_LIMIT", "CACHE", "CSP"),
-    *("TLS_CERT", "TLS_KEY", "HTTPS_PORT", "ACCESS_LOG", "ADMIN_PORT"),
+    *("MAX_BODY_SIZE", "URL_PREFIX", "STATIC_URL", "STATIC_PATH", "STATIC_INDEX", "TRUSTED_PROXIES", "RATE_LIMIT"),
+    *("CACHE", "CSP", "TLS_CERT", "TLS_KEY", "HTTPS_PORT", "ACCESS_LOG", "ADMIN_PORT"),
 )
 """Settings that only nginx.conf uses, under their own names or names that begin with them."""
 
