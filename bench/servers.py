@@ -62,7 +62,7 @@ SETUPS = {
     "this template, no security headers": Setup(
         "the cost of these headers",
         image="ours",
-        options=("--volume={bench}/configs/no-headers.conf:/opt/wsgi/nginx/headers.conf:ro",),
+        options=("--volume={bench}/configs/no-headers.conf:/opt/wsgi/nginx/http.d/headers.conf:ro",),
         cases=("hello", "static-1k"),
     ),
     "this template, ASYNC=1000": Setup(

@@ -299,6 +299,28 @@ def test_an_nginx_conf_of_the_apps_own_replaces_ours(start: Start, own: Path, fo
         assert all("message" in line for line in container.lines)
 
 
+def test_an_nginx_conf_of_the_apps_own_may_include_the_containers_files(start: Start, own: Path) -> None:
+    (own / "nginx.conf").write_text(
+        "daemon off; pid /run/nginx.pid; events {} http { include nginx/http.d/*.conf; server { listen ${PORT}; "
+        "include nginx/server.d/*.conf; location / { uwsgi_pass unix:/run/uwsgi.sock; } } }"
+    )
+    container = start(f"--volume={own}:/app:ro", "--env=CSP=strict", "--env=CACHE=on").wait()
+    got = answer(container, "Content-Type:text/html")
+    assert got.headers["Content-Security-Policy"] == POLICIES["strict"]
+    assert got.headers["X-Cache-Status"] == "MISS"
+    assert container.exec("python3", "-c", "import socket; socket.create_connection(('127.0.0.1', 9090))") == ""
+
+
+def test_a_location_with_a_header_of_its_own_includes_the_others(start: Start, own: Path) -> None:
+    (own / "nginx-server.conf").write_text(
+        "location = /own { include nginx/server.d/headers.conf; add_header X-Own 1; uwsgi_pass unix:/run/uwsgi.sock; }"
+    )
+    container = start(f"--volume={own}:/app:ro").wait()
+    got = container.get("/own?header=Content-Type:text/html")
+    assert got.headers["X-Own"] == "1"
+    assert got.headers.keys() >= set(SECURITY)
+
+
 def test_a_setting_that_it_makes_void_is_an_error(start: Start, own: Path) -> None:
     """So is a port that it doesn't listen on."""
     (own / "nginx.conf").write_text(OWN.replace("${PORT}", "8080"))

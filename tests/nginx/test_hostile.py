@@ -1,6 +1,6 @@
 """What attackers send, over raw sockets: each row is a request, with what is answered and what reaches the app.
 
-`python tests/nginx/test_hostile.py` prints how many there are of each kind, as README has it.
+`python tests/nginx/test_hostile.py` prints how many there are of each kind, as docs/security.md has it.
 """
 
 # ruff: noqa: SIM905, RUF001
@@ -361,7 +361,7 @@ def mutations() -> list[bytes]:
 
 
 def table() -> str:
-    """How many of each kind there are, as README has it."""
+    """How many of each kind there are, as docs/security.md has it."""
     rows = {
         "path traversal: ways to write `..` and `/`, at every location": len(climbs()),
         "hidden files, backups and source below `/static/`, each written in several ways": sum(
@@ -568,7 +568,7 @@ def test_no_request_changed_at_random_is_a_failure_a_hang_or_a_crash(front: Cont
 
 def test_readme_has_these_counts() -> None:
     """`python tests/nginx/test_hostile.py` prints the very lines."""
-    assert table() in (REPO / "README.md").read_text()
+    assert table() in (REPO / "docs/security.md").read_text()
 
 
 if __name__ == "__main__":

@@ -151,6 +151,77 @@ def test_the_index_is_the_apps_unless_it_is_asked_for(front: Container, start: S
     assert requests.post(page.url("/"), timeout=5).text.startswith("call ")
 
 
+@pytest.fixture(scope="module")
+def single_page(start: Start, source: Path) -> Container:
+    """Container with the app `front` and STATIC_INDEX=fallback."""
+    return start(f"--volume={source}:/app:ro", "--env=STATIC_INDEX=fallback", "--env=CACHE=on").wait()
+
+
+HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+def not_found(path: str, *headers: str) -> str:
+    """Return a target at `path` that the app answers with 404 and these headers."""
+    return f"{path}?status=404{''.join(f'&header={header}' for header in headers)}"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_with_fallback_a_request_for_html_gets_index_html_instead_of_the_apps_404(
+    single_page: Container, method: str
+) -> None:
+    target = not_found("/deep/link", "Set-Cookie:a=1", "X-Frame-Options:DENY", "Content-Type:text/html")
+    answer = requests.request(method, single_page.url(target), headers=HTML, timeout=5)
+    assert answer.status_code == 200
+    assert answer.content == (FILES["static/index.html"] if method == "GET" else b"")
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert answer.headers["Cache-Control"] == "no-cache"
+    assert answer.headers["X-Frame-Options"] == "SAMEORIGIN"
+    assert "frame-ancestors" in answer.headers["Content-Security-Policy"]
+    assert "Set-Cookie" not in answer.headers
+    again = requests.request(
+        method, single_page.url(target), headers=HTML | {"If-None-Match": answer.headers["ETag"]}, timeout=5
+    )
+    assert again.status_code == 304
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "accept"),
+    [
+        ("GET", "/api", "application/json"),
+        ("GET", "/api:text/html", "*/*"),
+        ("POST", "/api", HTML["Accept"]),
+        ("GET", "/static/none.css", HTML["Accept"]),
+    ],
+)
+def test_with_fallback_other_404_responses_of_the_app_are_unchanged(
+    single_page: Container, method: str, path: str, accept: str
+) -> None:
+    target = not_found(path, "Content-Type:application/json", "X-Own:1")
+    answer = requests.request(method, single_page.url(target), headers={"Accept": accept}, timeout=5)
+    assert (answer.status_code, answer.headers["X-Own"]) == (404, "1")
+    assert answer.text.startswith("call ")
+
+
+@pytest.mark.parametrize("status", ["200", "204", "302", "403", "410", "500"])
+def test_with_fallback_responses_of_the_app_with_another_status_are_unchanged(
+    single_page: Container, status: str
+) -> None:
+    answer = single_page.get(f"/page?status={status}&header=X-Own:1", headers=HTML, allow_redirects=False)
+    assert (str(answer.status_code), answer.headers["X-Own"]) == (status, "1")
+
+
+def test_with_fallback_a_cached_404_is_not_sent_to_a_request_for_html(single_page: Container) -> None:
+    target = not_found("/cached", "Cache-Control:max-age=60")
+    for _ in range(2):
+        assert single_page.get(target).status_code == 404
+        assert single_page.get(target, headers=HTML).status_code == 200
+    assert single_page.get(target).headers["X-Cache-Status"] == "HIT"
+
+
+def test_with_fallback_the_root_is_index_html(single_page: Container) -> None:
+    assert single_page.get("/").content == FILES["static/index.html"]
+
+
 @pytest.mark.parametrize("path", ["/../app", "/app/../app", "/app", "/static/.."])
 def test_the_code_is_never_a_static_folder(start: Start, source: Path, path: str) -> None:
     """STATIC_PATH, however it is written."""

@@ -36,8 +36,8 @@ def secrets(tmp_path: Path) -> Path:
 @pytest.fixture
 def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Folder of configuration files that a test may change; the profile is empty."""
-    (tmp_path / "nginx").mkdir()
-    for file in files.PLACEHOLDERS:
+    shutil.copytree(REPO / "nginx", tmp_path / "nginx")
+    for file in "nginx.conf", "uwsgi.ini", "supervisord.ini":
         (tmp_path / file).write_text((REPO / file).read_text())
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles/production.yaml").write_text("{}")

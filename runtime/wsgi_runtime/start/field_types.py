@@ -4,7 +4,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError, ValidationInfo
 
 from wsgi_runtime import APP, CONFIG
 from wsgi_runtime.environment import SECRETS
@@ -54,6 +54,14 @@ def _holds_no_code(path: str) -> str:
 def _text_of_yaml(value: Any) -> Any:
     """Return the text that YAML took for a switch or a number: `off` or 0."""
     return "off" if value is False else str(value) if isinstance(value, int) else value
+
+
+def switch_word(value: Any) -> Any:
+    """Return `on` or `off` for each word or YAML value that a switch takes, other values as they are."""
+    try:
+        return "on" if TypeAdapter(bool).validate_python(value) else "off"
+    except ValidationError:
+        return value
 
 
 def _path_of_secret(value: Any, info: ValidationInfo) -> Any:

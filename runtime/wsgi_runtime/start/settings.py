@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 
 from wsgi_runtime.start import sources
@@ -26,6 +26,7 @@ from wsgi_runtime.start.field_types import (
     Seconds,
     StaticFolder,
     UrlPath,
+    switch_word,
 )
 
 
@@ -96,8 +97,10 @@ class Settings(BaseSettings):
         "/static", description="where Nginx serves files by itself; what it doesn't find goes to the app"
     )
     STATIC_PATH: StaticFolder = Field("/app/static", description="folder in the container that these files come from")
-    STATIC_INDEX: bool = Field(
-        False, description="`on` or `off`: `/` is the file `index.html` of STATIC_PATH, as single-page apps want it"
+    STATIC_INDEX: Annotated[Literal["off", "on", "fallback"], BeforeValidator(switch_word)] = Field(
+        "off",
+        description="`off`; `on`: `/` is the file `index.html` of STATIC_PATH; `fallback`: GET and HEAD requests that "
+        "accept HTML get this file also instead of the app's 404, as single-page apps need it",
     )
     HEALTH_PATH: UrlPath = Field(
         "/health", description="what the health check asks, through Nginx and uWSGI; any answer below 500 is healthy"
@@ -168,8 +171,8 @@ class Settings(BaseSettings):
         problems = []
         if self.GREENLETS and "THREADS" in given:
             problems.append("THREADS has no effect beside GREENLETS; remove one of them")
-        if self.STATIC_INDEX and not Path(self.STATIC_PATH, "index.html").is_file():
-            problems.append(f"STATIC_INDEX is on, but there is no index.html in {self.STATIC_PATH}")
+        if self.STATIC_INDEX != "off" and not Path(self.STATIC_PATH, "index.html").is_file():
+            problems.append(f"STATIC_INDEX is {self.STATIC_INDEX}, but there is no index.html in {self.STATIC_PATH}")
         if (self.TLS_CERT is None) != (self.TLS_KEY is None):
             problems.append("TLS_CERT and TLS_KEY need each other; give both or none")
         if self.TLS_CERT is None and "HTTPS_PORT" in given:

@@ -65,13 +65,13 @@ def load():  # type: ignore[no-untyped-def]
         sys.stderr.write(f"worker {uwsgi.worker_id()} has died early {worker.early_deaths} times: waiting {pause} s\n")
         time.sleep(pause)
 
-    server = None
-    hooks.install(lambda: server.cores if server else [], f"{bank.index}-{uwsgi.worker_id()}")
+    hooks.install(lambda: f"{bank.index}-{uwsgi.worker_id()}")
     try:
         from routes import app  # type: ignore[import-not-found]
 
         if not callable(app):
             raise TypeError(f"app in routes.py must be a WSGI callable, not {type(app).__name__}")
+        hooks.record_endpoints(app)
         if hasattr(app, "url_defaults") and settings["DEBUG"] == "0":
             fingerprints.use_fingerprints(app)
     except BaseException:
