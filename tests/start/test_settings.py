@@ -103,15 +103,19 @@ def test_a_switch_reaches_the_programs_as_1_or_0(text: str, monkeypatch: pytest.
 
 BAD = {
     "PROFILE": ["nonsense", "../production"],
+    "APP": ["main:", "my-app:app", "main:app:app", "main:create_app("],
     "PORT": ["0", "65536", "http", "80.5"],
     "ADMIN_PORT": ["-1", "80", "65536", "private"],
     "PROCESSES": ["0", "many", "-1"],
     "THREADS": ["0", "auto"],
     "GREENLETS": ["-1", "1", "on", "100"],
+    "PRELOAD": ["maybe"],
+    "PRESTART": ["later"],
     "REQUEST_TIMEOUT": ["0", "30s"],
     "GRACE_PERIOD": ["-8"],
     "STOP_DELAY": ["-1", "soon"],
     "MAX_BODY_SIZE": ["10 m", "ten", "10t", "-1"],
+    "URL_PREFIX": ["shop", "/shop/", "/", "/.container"],
     "STATIC_URL": ["static", "/", "/sta tic", "/static/", "/a;b", "/${PORT}"],
     "STATIC_PATH": ["static", "/", "/app", "/app/static/", "/nowhere"],
     "STATIC_INDEX": ["index.html"],
@@ -288,7 +292,7 @@ def test_an_option_of_uwsgi_that_uwsgi_ini_sets_is_an_error_that_names_our_setti
 def test_two_names_of_one_setting_must_have_the_same_value(
     first: str, second: str, config: Path, secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    problem = f"{first} is '20' and {second} is '30': both name the same setting; remove one of them"
+    problem = f"{first} is '20' and {second} is '30': both set the same setting; remove one of them"
     monkeypatch.setenv(first, "20")
     monkeypatch.setenv(second, "30")
     assert problems() == [problem]

@@ -1,4 +1,4 @@
-"""Bring your own app: any src/ whose routes.py binds `app` works, and no other file has to know."""
+"""Any app in src/ works, and no other file has to be changed for it. tests/worker/test_find_app.py finds it."""
 
 import json
 import random
@@ -454,11 +454,13 @@ def test_a_flask_app_may_have_an_mmap_of_its_own(start: Start, app: Callable[[st
 # --- uWSGI's own API ---
 
 
-def test_an_app_of_uwsgidecorators_ticks_and_reloads(start: Start, tmp_path: Path) -> None:
-    """Its timer runs, and HUP loads its new code while every request is answered."""
+def test_timer_and_postfork_functions_of_uwsgidecorators_are_called_also_after_a_reload(
+    start: Start, tmp_path: Path
+) -> None:
     folder = shutil.copytree(APPS / "decorators", tmp_path / "app")
     container = start(f"--volume={folder}:/app:ro", "--env=PROCESSES=2").wait()
     until(lambda: container.get("/").json()["ticks"] > 0, "the timer ticks")
+    assert container.get("/").json()["forked"]
 
     routes = folder / "routes.py"
     routes.write_text(routes.read_text().replace("VERSION = 1", "VERSION = 2"))
@@ -470,4 +472,5 @@ def test_an_app_of_uwsgidecorators_ticks_and_reloads(start: Start, tmp_path: Pat
         return {answer["worker"] for answer in answers if answer["version"] == 2} == {1, 2}
 
     until(replaced, "both workers run the new code")
+    assert all(answer["forked"] for answer in answers)
     until(lambda: container.get("/").json()["ticks"] > 0, "the new code's timer ticks")

@@ -7,7 +7,7 @@ from typing import Any
 
 from supervisor.states import SupervisorStates
 
-from wsgi_runtime import APP
+from wsgi_runtime import prestart
 from wsgi_runtime.pid1.banks import Banks
 from wsgi_runtime.pid1.listeners import Listeners
 from wsgi_runtime.pid1.options import Options
@@ -39,7 +39,7 @@ class Programs:
     def start(self) -> None:
         """Start the log program, and then prestart.sh or, without one, the servers."""
         self.process("log").spawn()
-        if (APP / "prestart.sh").exists():
+        if prestart.is_wanted(self._options.values):
             self.process("prestart").spawn()
         else:
             self._start_servers()
@@ -48,6 +48,8 @@ class Programs:
         """Start the servers if prestart.sh has succeeded, otherwise end the container; -1 stands for a signal."""
         if exit_code != 0:
             self._shutdown.end(exit_code if exit_code > 0 else 1, "prestart.sh failed")
+        elif problem := prestart.static_problem(self._options.values):
+            self._shutdown.end(os.EX_CONFIG, problem)
         elif self._options.mood > SupervisorStates.SHUTDOWN:
             self._start_servers()
 

@@ -42,6 +42,10 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
     page = errors / "error.html"
     rate = re.match(r"\d+", settings.RATE_LIMIT)
     return named | {
+        # Nginx and the health check use the paths that clients ask for.
+        "STATIC_URL": settings.URL_PREFIX + settings.STATIC_URL,
+        "HEALTH_PATH": settings.URL_PREFIX + settings.HEALTH_PATH,
+        "LAZY_APPS": "false" if settings.PRELOAD else "true",
         "PORTS": " ".join(named[name] for name in ports(named)),
         "CONCURRENCY": "greenlets" if settings.GREENLETS else "threads",
         "MAX_FILES": str(max_files),

@@ -29,6 +29,7 @@ def optional_files(named: dict[str, str]) -> dict[str, bool]:
     return {
         "admin.conf": named["ADMIN_PORT"] != "0",
         "cache.conf": named["CACHE"] == "1",
+        "prefix.conf": named["URL_PREFIX"] != "",
         "tls.conf": "TLS_CERT" in named,
     }
 

@@ -3,7 +3,6 @@
 import ctypes
 import os
 import subprocess
-import sys
 import threading
 import time
 from urllib.parse import parse_qs
@@ -44,11 +43,6 @@ def segfault(environ):
 def leave(environ):
     """Exit without cleanup or message."""
     os._exit(3)
-
-
-def system_exit(environ):
-    """Raise SystemExit."""
-    sys.exit(4)
 
 
 def leak(environ):
@@ -93,7 +87,7 @@ def stall(environ):
 
 PATHS = {
     function.__name__: function
-    for function in (sleep, burn, hang, segfault, leave, system_exit, leak, devour, breed, abandon, thread)
+    for function in (sleep, burn, hang, segfault, leave, leak, devour, breed, abandon, thread)
 }
 
 

@@ -1,4 +1,8 @@
-"""An app whose response the query string describes: ?status=404&header=Name:value&size=10; it counts its calls."""
+"""App that counts the calls of each path, and whose response the query string describes.
+
+header=NAME:VALUE and echo=VARIABLE (of the environment) may be repeated; the other parameters are status, size (in
+bytes), sleep (in seconds), no_length and die_after.
+"""
 
 import os
 import time
@@ -10,7 +14,7 @@ calls = Counter()
 
 
 def app(environ, start_response):
-    """Answer with the number of calls of this path so far, and with the parts that the query string asks for."""
+    """Return the number of this call of the path, and what the query string asks for; /calls?path= returns a count."""
     path, query = environ["PATH_INFO"], parse_qs(environ["QUERY_STRING"], keep_blank_values=True)
     if path == "/calls":
         start_response("200 OK", [("Content-Type", "text/plain")])
@@ -33,14 +37,14 @@ def app(environ, start_response):
     if "HTTP_RANGE" in environ:
         start_response("206 Partial Content", [*headers, ("Content-Range", "bytes 0-3/9")])
         return [b"part"]
-    values = "".join(f" {environ.get(name, '')}" for name in query.get("tell", []))
-    body = f"call {call}{values}".encode() + b"." * int(query.get("size", ["0"])[0])
+    echo = "".join(f" {environ.get(name, '')}" for name in query.get("echo", []))
+    body = f"call {call}{echo}".encode() + b"." * int(query.get("size", ["0"])[0])
     length = [] if "no_length" in query else [("Content-Length", str(len(body)))]
     start_response(query.get("status", ["200"])[0] + " Status", [*headers, *length])
     return dying(body) if "die_after" in query else [body]
 
 
 def dying(body):
-    """Send half of the body, and fail."""
+    """Send half of a body, and raise."""
     yield body[: len(body) // 2]
     raise RuntimeError("halfway")
