@@ -1,4 +1,4 @@
-"""Measure the figures that README has, on this machine, with the image IMAGE."""
+"""Measure size, idle memory and startup time of the image IMAGE on this machine."""
 
 import http.client
 import os
@@ -75,7 +75,7 @@ def idle_memory() -> str:
 
 
 def main() -> None:
-    """Measure, start by start in turns with the base image; print the table of README."""
+    """Measure, start by start in turns with the base image; print the table."""
     starts, trues = zip(*((seconds_to_first_200(), seconds_to_true()) for _ in range(ROUNDS)), strict=True)
     first, true = statistics.median(starts), statistics.median(trues)
     print("| what | measured |\n| --- | --- |")

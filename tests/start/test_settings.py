@@ -36,7 +36,7 @@ def secrets(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A folder of configuration files that a test may change."""
+    """Folder of configuration files that a test may change; the profile is empty."""
     shutil.copytree(REPO / "nginx", tmp_path / "nginx")
     for file in "nginx.conf", "uwsgi.ini", "supervisord.ini":
         (tmp_path / file).write_text((REPO / file).read_text())
