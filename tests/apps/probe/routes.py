@@ -101,12 +101,6 @@ def closed(environ, start_response):
     return [b""]
 
 
-def cookies(environ, start_response):
-    """Set two cookies of 12 KB in all."""
-    start_response("200 OK", [*TEXT, *(("Set-Cookie", f"{name}={name * 6000}") for name in "ab")])
-    return [b""]
-
-
 def large(environ, start_response):
     """Send headers of 1,000 bytes each, in all as many bytes as the query string says."""
     count = int(environ["QUERY_STRING"]) // 1000
@@ -131,7 +125,6 @@ def url(environ, start_response):
 PAGES = {
     "/closed": closed,
     "/closing": Closing,
-    "/cookies": cookies,
     "/drip": drip,
     "/early": early,
     "/heard": heard,

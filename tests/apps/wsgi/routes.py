@@ -105,12 +105,6 @@ def flows(environ, start_response):
         time.sleep(0.5)
 
 
-def headers(environ, start_response):
-    """Answer with the number of headers whose names begin with X-H."""
-    start_response("200 OK", TEXT)
-    return [str(sum(name.startswith("HTTP_X_H") for name in environ)).encode()]
-
-
 def mask(environ, start_response):
     """Answer with the signals that the thread blocks."""
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
