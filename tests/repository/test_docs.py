@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from conftest import REPO, Container, certificate, docker
-from wsgi_runtime.start import settings
+from wsgi_runtime.start import report
 
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
 TEXT = "\n".join(page.read_text() for page in PAGES)
@@ -37,11 +37,11 @@ def test_readme_is_short() -> None:
 
 
 def test_the_table_of_settings_is_the_one_that_the_code_prints() -> None:
-    assert settings.table() in (REPO / "docs/settings.md").read_text()
+    assert report.table() in (REPO / "docs/settings.md").read_text()
 
 
 def test_the_settings_in_readme_have_the_defaults_of_the_table() -> None:
-    defaults = dict(re.findall(r"^\| `(\w+)`.*? \| (.*?) \|", settings.table(), re.MULTILINE))
+    defaults = dict(re.findall(r"^\| `(\w+)`.*? \| (.*?) \|", report.table(), re.MULTILINE))
     rows = re.findall(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \| (.*?) \|", (REPO / "README.md").read_text(), re.MULTILINE)
     assert len(rows) == 10
     for names, default in rows:

@@ -1,7 +1,7 @@
 """The settings: one typed table, and the sources of their values.
 
 Precedence: the environment (NAME, or the file that NAME_FILE names), then the file /run/secrets/NAME, then the
-profile's YAML file, then the default. `python -m wsgi_runtime.start.settings` prints the table of the documentation.
+profile's YAML file, then the default. `python -m wsgi_runtime.start.report` prints the table of the documentation.
 """
 
 import re
@@ -52,9 +52,7 @@ class Settings(BaseSettings):
         "`app/main.py`, a package of one of these names, or `*/wsgi.py`",
     )
     PORT: Port = Field(
-        80,
-        validation_alias=AliasChoices("PORT", "LISTEN_PORT"),
-        description="public port, on IPv4 and IPv6",
+        80, validation_alias=AliasChoices("PORT", "LISTEN_PORT"), description="public port, on IPv4 and IPv6"
     )
     ADMIN_PORT: int = Field(
         9090,
@@ -213,21 +211,8 @@ class Settings(BaseSettings):
         cls, settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
     ):
         """Return the sources in the order of precedence, highest first. pydantic-settings calls this method."""
-        settings = [names(name) for name in cls.model_fields]
-        all_names = {each for setting in settings for each in setting}
-        secrets, variables = sources.secrets(all_names), sources.variables(all_names)
-        name = (secrets | variables).get("PROFILE", cls.model_fields["PROFILE"].default)
-        profile = sources.profile(name)
-        problems: dict[str, str] = {}
-        for source in profile, secrets, variables:
-            problems |= {key: value for key, value in source.items() if isinstance(value, sources.Problem)}
-            problems |= sources.conflicts(source, settings)
-        return (
-            InitSettingsSource(settings_cls, problems),
-            InitSettingsSource(settings_cls, variables),
-            InitSettingsSource(settings_cls, secrets),
-            InitSettingsSource(settings_cls, profile),
-        )
+        found = sources.read([names(name) for name in cls.model_fields], cls.model_fields["PROFILE"].default)
+        return tuple(InitSettingsSource(settings_cls, source) for source in found)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -263,17 +248,3 @@ def names(name: str) -> list[str]:
     """Return a setting's name and its aliases."""
     alias = Settings.model_fields[name].validation_alias
     return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [name]
-
-
-def table() -> str:
-    """Return the settings as the Markdown table of the documentation."""
-    rows = ["| name (alias) | default | meaning |", "| --- | --- | --- |"]
-    for name, field in Settings.model_fields.items():
-        alias = "".join(f" (`{alias}`)" for alias in names(name)[1:])
-        default = {"None": "(none)", "": "(none)", "True": "on", "False": "off"}.get(str(field.default), field.default)
-        rows.append(f"| `{name}`{alias} | {default} | {field.description} |")
-    return "\n".join(rows)
-
-
-if __name__ == "__main__":
-    print(table())

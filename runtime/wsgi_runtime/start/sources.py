@@ -18,6 +18,21 @@ class Problem(str):
     """Takes the place of a setting's value in a source with an error; the text is the error message."""
 
 
+def read(settings: list[list[str]], default_profile: str) -> tuple[dict[str, Any], ...]:
+    """Return the sources in the order of precedence, highest first; `settings` are the names of each setting.
+
+    The first one has the problems of the others, because pydantic-settings reports what it finds first.
+    """
+    all_names = {name for names in settings for name in names}
+    environ, secret = variables(all_names), secrets(all_names)
+    from_profile = profile((secret | environ).get("PROFILE", default_profile))
+    problems: dict[str, str] = {}
+    for source in from_profile, secret, environ:
+        problems |= {key: value for key, value in source.items() if isinstance(value, Problem)}
+        problems |= conflicts(source, settings)
+    return problems, environ, secret, from_profile
+
+
 def variables(names: set[str]) -> dict[str, str]:
     """Return the settings of the environment that are not empty, each from NAME or from the file in NAME_FILE."""
     found, problems = environment.from_files(os.environ, frozenset(names - COMMON_NAMES))
