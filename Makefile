@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run dev image base stop logs status reload setup test lint lock soak measure bench bench-full
+.PHONY: help run dev image base stop logs status reload setup new test lint lock soak measure bench bench-full
 export DOCKER_BUILDKIT = 1
 export IMAGE ?= wsgi
 export NAME ?= $(subst :,-,$(notdir $(IMAGE)))
@@ -46,6 +46,10 @@ test: setup ## Run every test, on the real image
 
 lint: setup ## Check the code and the configuration files
 	@tools/lint
+
+new: ## Copy the template to a new folder, for your app (DIR=../my-app)
+	@tools/bootstrap copier
+	@tools/new "$(DIR)"
 
 lock: setup ## Write the lock files again, with hashes
 	@tools/lock

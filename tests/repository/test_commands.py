@@ -119,6 +119,13 @@ def test_make_dev_serves_the_sources_as_they_are_on_disk(name: str) -> None:
     assert docker("exec", name, "cat", "/app/routes.py") == (REPO / "src/routes.py").read_text().strip()
 
 
+def test_make_new_copies_the_template_to_the_folder(tmp_path: Path) -> None:
+    assert "name the folder" in make("new").stderr
+    made = make("new", f"DIR={tmp_path / 'my-app'}")
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "my-app/src/routes.py").is_file()
+
+
 def test_bootstrap_is_silent_where_nothing_is_missing(image: str) -> None:
     """The image could be built, so there is an engine and a base image."""
     done = subprocess.run([REPO / "tools/bootstrap"], capture_output=True, text=True, timeout=10)
