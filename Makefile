@@ -56,6 +56,7 @@ lock: setup ## Write the lock files again, with hashes
 
 soak: setup ## Measure faults, and repeat their tests (ROUNDS=20)
 	@.venv/bin/python tools/soak.py $(ROUNDS)
+	@.venv/bin/python -m bench.overview
 
 measure: image ## Print size, memory and startup time of the image
 	@python3 tools/measure.py
@@ -63,8 +64,10 @@ measure: image ## Print size, memory and startup time of the image
 bench: setup ## Compare the template with other servers
 	@.venv/bin/python bench/run.py
 	@.venv/bin/python -m bench.report
+	@.venv/bin/python -m bench.overview
 
 bench-full: setup ## The same with more rounds, and with growing load
 	@.venv/bin/python bench/run.py --rounds 15 --starts 7
 	@.venv/bin/python -m bench.growth
 	@.venv/bin/python -m bench.report
+	@.venv/bin/python -m bench.overview
