@@ -1,4 +1,4 @@
-"""Speed and faults in one picture and three figures, for the main README, and the tables of faults in docs/operations.md.
+"""Speed and faults in one picture and three figures, for README, and the tables of faults in docs/operations.md.
 
 `python -m bench.overview` writes them from bench/results.json (make bench) and bench/faults.json (make soak).
 """
