@@ -134,7 +134,7 @@ def test_static_index_serves_index_html_at_the_root_and_nowhere_else(
 
 @pytest.fixture(scope="module")
 def single_page(start: Start, source: Path) -> Container:
-    """Container with the app `front` and STATIC_INDEX=fallback."""
+    """Container with STATIC_INDEX=fallback, so that index.html replaces a 404 of the app."""
     return start(f"--volume={source}:/app:ro", "--env=STATIC_INDEX=fallback", "--env=CACHE=on").wait()
 
 
