@@ -38,8 +38,10 @@ RUN --mount=type=secret,id=ca \
  && echo /opt/wsgi/runtime > "/opt/wsgi/venv/lib/python${PYTHON}/site-packages/wsgi_runtime.pth" \
  && find /opt/wsgi/venv -name '*.so' -exec strip {} +
 
+# The folder of the app, for example: docker build --build-arg SRC=examples/books
+ARG SRC=src
 # The app's packages: its own lock if it has one, otherwise its plain requirements, otherwise none.
-COPY src/requirements* /app/
+COPY ${SRC}/requirements* /app/
 RUN --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
  && export PIP="$PIP --python /venv/bin/python3" \
@@ -50,7 +52,7 @@ RUN --mount=type=secret,id=ca \
  && $PIP check \
  && find /venv -name '*.so' -exec strip {} +
 
-COPY src /app
+COPY ${SRC} /app
 COPY nginx.conf uwsgi.ini supervisord.ini /opt/wsgi/
 COPY nginx /opt/wsgi/nginx
 COPY profiles /opt/wsgi/profiles
