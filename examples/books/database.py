@@ -13,7 +13,8 @@ pool = ConnectionPool(
     open=False,
     min_size=1,
     max_size=8,  # as many as the process has threads
-    timeout=10,
+    timeout=10,  # seconds that a request waits for a connection
+    reconnect_timeout=5,  # after that the next request tries again, however long the database was down
     check=ConnectionPool.check_connection,  # a connection that broke while it was idle is replaced
     kwargs={"row_factory": dict_row},
 )

@@ -8,6 +8,9 @@ from playwright.sync_api import Page, expect
 from compose import build_app
 from conftest import Container
 
+pytest_plugins = ["example_fixtures"]
+pytestmark = pytest.mark.timeout(600)  # the first test builds images
+
 
 @pytest.fixture(scope="module")
 def bare(start: Callable[..., Container]) -> Container:

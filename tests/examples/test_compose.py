@@ -8,6 +8,9 @@ import pytest
 from compose import Project
 from conftest import Container, docker, until
 
+pytest_plugins = ["example_fixtures"]
+pytestmark = pytest.mark.timeout(600)  # the first test builds images
+
 
 @pytest.fixture(scope="module")
 def project(compose: Callable[[str, str], Project]) -> Project:

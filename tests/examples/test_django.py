@@ -11,6 +11,9 @@ from playwright.sync_api import Page, expect
 from compose import Project
 from conftest import DEADLINE, Container
 
+pytest_plugins = ["example_fixtures"]
+pytestmark = pytest.mark.timeout(600)  # the first test builds images
+
 
 @pytest.fixture(scope="module")
 def project(compose: Callable[[str, str], Project]) -> Project:

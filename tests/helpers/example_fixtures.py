@@ -1,4 +1,4 @@
-"""Fixtures of the tests that use the examples: a project of Docker Compose, and a person's browser."""
+"""Fixtures of the tests of the examples: a project of Docker Compose, and the browser of a person."""
 
 from collections.abc import Callable, Iterator
 
