@@ -1,1 +1,1 @@
-"""What the template is measured with, beside what people would use instead."""
+"""Benchmark of the template and of the servers that people would use instead."""

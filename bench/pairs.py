@@ -1,6 +1,7 @@
-"""What a change is worth: the template as it is, and with options of docker run, in turns; ratios pair by pair.
+"""Compare the template with variants of itself: python -m bench.pairs CASE ROUNDS NAME=OPTIONS...
 
-`python -m bench.pairs hello 10 "no metrics=--env=ADMIN_PORT=0"`: a case, how many rounds, and NAME=OPTIONS for each.
+OPTIONS are options of docker run, e.g. `"no metrics=--env=ADMIN_PORT=0"`. The variants take turns, and each ratio is of
+two measurements of the same round.
 """
 
 import shlex
@@ -10,17 +11,17 @@ from pathlib import Path
 from statistics import median
 
 from bench import report, run
-from bench.contestants import CASES, OURS, ours
+from bench.servers import CASES, OURS, ours
 
 
 def main(case: str, rounds: int, variants: list[str]) -> None:
-    """Prints a table; `variants` are NAME=OPTIONS."""
+    """Measure, and print a table."""
     named = {name: ours(*shlex.split(options)) for name, _, options in (each.partition("=") for each in variants)}
     with tempfile.TemporaryDirectory() as folder:
         images = run.images(Path(folder))
-    # The same once more shows what is noise.
-    contestants = {OURS: ours(), "the same once more": ours(), **named}
-    with run.serving(contestants, images) as servers:
+    # The template itself as a variant shows the noise.
+    setups = {OURS: ours(), "the same once more": ours(), **named}
+    with run.serving(setups, images) as servers:
         cells = run.take_turns(servers, [case], rounds, run.right_answers(images["ours"]))
     results = {"cells": cells}
     rows = [
@@ -30,7 +31,7 @@ def main(case: str, rounds: int, variants: list[str]) -> None:
             report.spread(report.ratios(results, name, OURS, case), ".3f"),
             f"{median(cells[name][case]['requests_per_second']):.0f}",
         ]
-        for name in contestants
+        for name in setups
     ]
     print(report.markdown([f"{CASES[case].what}, {rounds} rounds", "CPU us (from to)", "ratio", "requests/s"], rows))
 

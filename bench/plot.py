@@ -1,4 +1,4 @@
-"""Draws what bench/report.py hands over on standard input, as `bars` or as `curves`: SVG on standard output."""
+"""Draw a plot: plot.py bars|curves reads the data of bench/report.py as JSON and writes SVG."""
 
 import json
 import sys
@@ -14,18 +14,18 @@ matplotlib.rcParams.update(
 from matplotlib import pyplot  # noqa: E402
 
 
-def reach(values: list[float]) -> tuple[float, float, float]:
-    """The median, and how far the least and the most are from it."""
+def median_and_range(values: list[float]) -> tuple[float, float, float]:
+    """Return the median, and the distances of minimum and maximum from it."""
     middle = median(values or [0])
     return middle, middle - min(values or [0]), max(values or [0]) - middle
 
 
 def bars(data: dict[str, Any]) -> Any:
-    """CPU time by contestant, a panel for each case; the first contestant is ours."""
+    """Draw the CPU time by server, with a panel for each case. The first server is the template."""
     figure, panels = pyplot.subplots(1, len(data), figsize=(2.2 * len(data), 4), sharey=True, layout="constrained")
-    for panel, (case, contestants) in zip(panels, data.items(), strict=True):
-        names = list(reversed(contestants))
-        middles, below, above = zip(*(reach(contestants[name]) for name in names), strict=True)
+    for panel, (case, servers) in zip(panels, data.items(), strict=True):
+        names = list(reversed(servers))
+        middles, below, above = zip(*(median_and_range(servers[name]) for name in names), strict=True)
         colours = ["tab:green" if name == names[-1] else "tab:gray" for name in names]
         panel.barh(names, middles, xerr=[below, above], color=colours, ecolor="black")
         panel.set_title(case)
@@ -34,12 +34,12 @@ def bars(data: dict[str, Any]) -> Any:
 
 
 def curves(data: dict[str, Any]) -> Any:
-    """Throughput above, memory below, a column for each thing that grows; what had errors is left out."""
+    """Draw throughput above memory, with a column for each growing quantity, without runs that had errors."""
     figure, panels = pyplot.subplots(2, len(data), figsize=(2.6 * len(data), 5), layout="constrained", squeeze=False)
     for column, (what, cells) in zip(panels.T, data.items(), strict=True):
         sound = {int(value): cell for value, cell in cells.items() if not any(cell["errors"])}
         for panel, name, unit in zip(column, ("requests_per_second", "memory_mb"), ("requests/s", "MB"), strict=True):
-            middles, below, above = zip(*(reach(cell[name]) for cell in sound.values()), strict=True)
+            middles, below, above = zip(*(median_and_range(cell[name]) for cell in sound.values()), strict=True)
             panel.errorbar(list(sound), middles, yerr=[below, above], color="tab:green", ecolor="black", marker="o")
             panel.set_xscale("log")
             panel.set_xticks(list(sound), [f"{value:,}" for value in sound], rotation=45)

@@ -1,6 +1,6 @@
-"""Results as tables, as a plot, and beside the last that were committed.
+"""Results as tables and plots, and their comparison with earlier results.
 
-`python -m bench.report` writes those of bench/results.json and bench/growth.json into bench/README.md, and the plots.
+`python -m bench.report` writes those of bench/results.json and bench/growth.json into the README files and plots.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.contestants import CASES, CONTESTANTS, FLASK, OURS, RETURN_200, SENDFILE
+from bench.servers import CASES, FLASK, OURS, RETURN_200, SENDFILE, SETUPS
 
 BENCH = Path(__file__).parent
 GROWTH = BENCH / "growth.json"
@@ -23,7 +23,7 @@ Results = dict[str, Any]
 
 
 def rounded(value: Any) -> Any:
-    """The same with four significant digits."""
+    """Return the value with all numbers in it rounded to four significant digits."""
     if isinstance(value, dict):
         return {name: rounded(part) for name, part in value.items()}
     if isinstance(value, list):
@@ -32,35 +32,35 @@ def rounded(value: Any) -> Any:
 
 
 def figures(results: Results, name: str, case: str, figure: str = "cpu_us") -> list[float]:
-    """What was measured, round by round; nothing if any of it had errors."""
+    """Return the figure of each round; nothing if a round had errors."""
     cell = results["cells"].get(name, {}).get(case, {})
     return [] if any(cell.get("errors", [])) else cell.get(figure, [])
 
 
 def ratios(results: Results, one: str, other: str, case: str, figure: str = "cpu_us") -> list[float]:
-    """One contestant's figure by another's, both of the same round."""
+    """Return the ratios of one server's figure to another's, round by round."""
     pairs = zip(figures(results, one, case, figure), figures(results, other, case, figure), strict=False)
     return [mine / theirs for mine, theirs in pairs]
 
 
 def spread(values: list[float], form: str) -> str:
-    """The median, and from where to where."""
+    """Return median, minimum and maximum as text."""
     if not values:
         return "-"
     return f"{median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:
-    """A table."""
+    """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in lines)
 
 
-# --- The bars that were set ---
+# --- Goals ---
 
 
-def bars(results: Results) -> list[tuple[str, str, list[float], bool]]:
-    """What was asked for: the case, the limit, what was measured, and whether at least (or at most) is meant."""
+def goals(results: Results) -> list[tuple[str, str, list[float], bool]]:
+    """Return the goals: text, limit, measured values, and True if the limit is a minimum."""
 
     def against(other: str, case: str, figure: str = "cpu_us") -> list[float]:
         return ratios(results, OURS, other, case, figure)
@@ -91,19 +91,19 @@ def bars(results: Results) -> list[tuple[str, str, list[float], bool]]:
         ("p99 of `/hello` at half of the peak against the best but granian", "1",
          lowest(results["half of peak"], "p99_ms", lambda name: "granian" not in name), False),
         ("idle memory against the best with Nginx in front", "1",
-         lowest(results["starts"], "memory_mb", in_front), False),
+         lowest(results["starts"], "memory_mb", behind_nginx), False),
         ("seconds to the first 200 against the best with Nginx in front", "1",
-         lowest(results["starts"], "seconds", in_front), False),
+         lowest(results["starts"], "seconds", behind_nginx), False),
     ]  # fmt: skip
 
 
-def in_front(name: str) -> bool:
-    """Whether a contestant has Nginx in front."""
-    return CONTESTANTS[name].front
+def behind_nginx(name: str) -> bool:
+    """Return True if the server runs behind Nginx."""
+    return SETUPS[name].behind_nginx
 
 
 def lowest(measured: dict[str, dict[str, list[float]]], figure: str, compared: Callable[[str], bool]) -> list[float]:
-    """Ours by the best of the others that are compared, round by round; who had errors has no figure."""
+    """Return the ratios of our figure to that of the best other server without errors, round by round."""
     sound = {name: cell for name, cell in measured.items() if cell[figure] and not any(cell.get("errors", []))}
     others = [cell for name, cell in sound.items() if name != OURS and compared(name)]
     if OURS not in sound or not others:
@@ -112,23 +112,23 @@ def lowest(measured: dict[str, dict[str, list[float]]], figure: str, compared: C
     return [mine / theirs for mine, theirs in zip(sound[OURS][figure], best[figure], strict=True)]
 
 
-def bar_table(results: Results) -> str:
-    """The bars, and whether they are met."""
+def goal_table(results: Results) -> str:
+    """Return the table of goals."""
     rows = []
-    for what, limit, values, at_least in bars(results):
+    for what, limit, values, at_least in goals(results):
         if values:
             met = median(values) >= float(limit) if at_least else median(values) <= float(limit)
             rows.append(
                 [what, f"at {'least' if at_least else 'most'} {limit}", spread(values, ".2f"), "yes" if met else "no"]
             )
-    return markdown(["what", "bar", "median (from to)", "met"], rows)
+    return markdown(["what", "goal", "median (from to)", "met"], rows)
 
 
-# --- Everything ---
+# --- All results ---
 
 
 def cpu_table(results: Results, names: Iterable[str] = (), cases: Iterable[str] = CASES) -> str:
-    """CPU microseconds a request, and what that is by ours; of all contestants unless some are named."""
+    """Return the table of CPU time by request, absolute and relative to ours; of all servers unless some are named."""
     rows = []
     for name in names or results["cells"]:
         row, cells = [name], results["cells"][name]
@@ -145,15 +145,13 @@ def cpu_table(results: Results, names: Iterable[str] = (), cases: Iterable[str] 
 
 
 def short_tables(results: Results) -> str:
-    """What README says of it."""
+    """Return the table of the main README."""
     names = (OURS, TIANGOLO, GTHREAD, GRANIAN, "granian", "gunicorn sync", "waitress", "Flask's development server")
-    table = cpu_table(results, names, ("hello", "static-1k", "page", "cacheable", "wait"))
-    goals = bar_table(results).splitlines()[2:]
-    return f"{table}\n\nOf {len(goals)} goals {sum(goal.endswith('| yes |') for goal in goals)} are met."
+    return cpu_table(results, names, ("hello", "static-1k", "page", "cacheable", "wait"))
 
 
 def spread_table(results: Results) -> str:
-    """Everything else, a row for each contestant and case."""
+    """Return the table of all figures, with a row for each server and case."""
     rows = []
     for name, cells in results["cells"].items():
         for case, cell in cells.items():
@@ -167,11 +165,11 @@ def spread_table(results: Results) -> str:
                     *(f"{median(cell[f'{percentile}_ms']):.1f}" for percentile in PERCENTILES),
                     f"{max(cell['memory_mb']):.0f}",
                 ])  # fmt: skip
-    return markdown(["contestant", "case", "CPU us (from to)", "requests/s", "p50 ms", "p99", "p99.9", "peak MB"], rows)
+    return markdown(["server", "case", "CPU us (from to)", "requests/s", "p50 ms", "p99", "p99.9", "peak MB"], rows)
 
 
 def rate_table(results: Results) -> str:
-    """Latency at half of each one's peak."""
+    """Return the table of latency at half of each server's peak rate."""
     rows = []
     for name, cell in results["half of peak"].items():
         if any(cell["errors"]):
@@ -183,27 +181,27 @@ def rate_table(results: Results) -> str:
 
 
 def start_table(results: Results) -> str:
-    """How long a start takes, and what it takes when idle."""
+    """Return the table of seconds to the first 200 and of idle memory."""
     rows = [
         [name, spread(cell["seconds"], ".2f"), spread(cell["memory_mb"], ".0f")]
         for name, cell in results["starts"].items()
     ]
-    return markdown(["contestant", "seconds to the first 200", "idle MB"], rows)
+    return markdown(["server", "seconds to the first 200", "idle MB"], rows)
 
 
 def tables(results: Results) -> str:
-    """All of them, and what they were measured on."""
+    """Return all tables, after date, machine and cases."""
     machine = results["machine"]
     return "\n\n".join([
         f"Measured {results['when'][:10]}, {results['rounds']} rounds, on {machine['cpu']}, {machine['kernel']}, "
         f"engine {machine['engine']}.",
         "\n".join(f"- {name}: {case.what}" for name, case in CASES.items()),
-        bar_table(results), cpu_table(results), rate_table(results), start_table(results), spread_table(results),
+        goal_table(results), cpu_table(results), rate_table(results), start_table(results), spread_table(results),
     ])  # fmt: skip
 
 
 def growth_tables(results: Results) -> str:
-    """A table for each curve of bench/growth.py."""
+    """Return a table for each curve of bench/growth.py."""
     tables = []
     for what, cells in results["curves"].items():
         rows = []
@@ -223,7 +221,7 @@ def growth_tables(results: Results) -> str:
 
 
 def moved(before: Results, after: Results) -> str:
-    """Which ratios to ours have moved, since the last results, by more than both spreads."""
+    """Return the ratios to ours whose ranges before and after do not overlap, as text."""
     lines = []
     for name, cells in after["cells"].items():
         for case in cells:
@@ -235,11 +233,11 @@ def moved(before: Results, after: Results) -> str:
     return "Moved since the last commit of the results:\n" + ("\n".join(lines) or "nothing by more than its spread")
 
 
-# --- Into the files ---
+# --- Files ---
 
 
 def write_into(path: Path, mark: str, text: str) -> None:
-    """Replaces what is between the marks <!-- MARK --> and <!-- end -->."""
+    """Replace the text between the marks <!-- MARK --> and <!-- end -->."""
     before, start, rest = path.read_text().partition(f"<!-- {mark} -->\n")
     _, end, after = rest.partition("<!-- end -->")
     assert start and end, f"{path} has no place for {mark}"
@@ -247,13 +245,13 @@ def write_into(path: Path, mark: str, text: str) -> None:
 
 
 def draw(image: str, kind: str, data: dict[str, Any], path: Path) -> None:
-    """Writes a plot, drawn in a container that has matplotlib."""
+    """Draw a plot in a container that has matplotlib, and write it."""
     words = ["docker", "run", "--rm", "--interactive", image, kind]
     path.write_text(subprocess.run(words, input=json.dumps(data), text=True, check=True, stdout=subprocess.PIPE).stdout)
 
 
 def main() -> None:
-    """Writes all of it anew."""
+    """Write all tables and plots."""
     results, growth = (json.loads(path.read_text()) for path in (BENCH / "results.json", GROWTH))
     write_into(BENCH.parent / "README.md", "bench", short_tables(results))
     write_into(BENCH / "README.md", "bench", tables(results))
@@ -271,7 +269,7 @@ def main() -> None:
         BENCH / "plot.svg",
     )
     draw(image, "curves", growth["curves"], BENCH / "growth.svg")
-    sys.stdout.write(bar_table(results) + "\n")
+    sys.stdout.write(goal_table(results) + "\n")
 
 
 if __name__ == "__main__":

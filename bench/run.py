@@ -1,8 +1,8 @@
-"""Measures the template beside everything that people would use instead: bench/run.py --help, or `make bench`.
+"""Measure the template and the servers that people would use instead: `make bench`, or parts: bench/run.py --help.
 
-Each contestant is a container pinned to the first core, its clients are in another one on the second core, in the same
-network namespace. They take turns, a second each, in rounds; what one is compared with was measured within the same
-round. CPU time is what the kernel has accounted to the container, so other work on the machine hardly shows in it.
+Each server is a container on the first core. Its clients are another one on the second core, in the same network
+namespace. The servers take turns of a second, in rounds, and each ratio is of two measurements of the same round. CPU
+time is the kernel's account of the container, so other work on the machine hardly affects it.
 """
 
 import argparse
@@ -30,20 +30,22 @@ REPO = BENCH.parent
 sys.path[:0] = [str(REPO), str(REPO / "tests")]
 
 from bench import report  # noqa: E402
-from bench.contestants import CASES, CONTESTANTS, FLASK, Case, Contestant  # noqa: E402
+from bench.servers import CASES, FLASK, SETUPS, Case, Setup  # noqa: E402
 from conftest import CONTEXT, SESSION_LABEL, docker, until  # noqa: E402
 
 RESULTS = BENCH / "results.json"
 PRIORITY = ("--cpu-shares=16384",)
-"""Other containers of the machine get a sixteenth of the core that they share with one that is measured."""
+"""A measured container gets 16 times the CPU time of another container on the same core."""
 DISPATCHES = 3000
-"""How many requests a round calls Flask with."""
+"""Calls of Flask in one measurement without a server."""
 RATE_CONNECTIONS = 100
-"""At a rate, so that a request that takes long holds up none that is due."""
+"""Connections of h2load: enough that a slow response delays no request that is due."""
+IDLE_SECONDS = 3
+"""Time after the last request at which idle memory is measured."""
 
 
 def lay_out(tree: Path) -> None:
-    """What the images are built from: ours as any copy of the template is, with more routes around its app."""
+    """Create the folders that the images are built in; ours is a copy of the template with the app of bench/apps."""
     app, ours, others = tree / "app", tree / "ours", tree / "others"
     shutil.copytree(BENCH / "apps", app)
     (app / "cases.py").rename(app / "routes.py")
@@ -65,34 +67,34 @@ def lay_out(tree: Path) -> None:
 
 
 def upload() -> str:
-    """64 KB of JSON."""
+    """Return 64 KB of JSON."""
     return json.dumps(
         {"items": [{"id": number, "name": f"item {number}", "tags": ["a", "b"]} for number in range(1180)]}
     )
 
 
 def build(tree: Path, *options: str) -> str:
-    """Builds an image; returns its id."""
+    """Build an image; return its id."""
     command = [REPO / "tools/build", "--quiet", "--label", SESSION_LABEL, *options, tree]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise SystemExit(f"bench: an image can't be built: {done.stdout}{done.stderr}")
+        raise SystemExit(f"bench: an image failed to build: {done.stdout}{done.stderr}")
     return done.stdout.strip()
 
 
 def images(tree: Path) -> dict[str, str]:
-    """Lays out and builds all of them; returns their ids by name."""
-    say("building the images")
+    """Build all images in the folder `tree`; return their ids by name."""
+    progress("building the images")
     lay_out(tree)
     return {
         "ours": build(tree / "ours"),
-        "contestants": build(tree / "others", "--target=contestants"),
+        "others": build(tree / "others", "--target=others"),
         "client": build(tree / "others", "--target=client"),
     }
 
 
 def cgroup(pid: int, controller: str) -> Path:
-    """The folder of a process's cgroup, in either version."""
+    """Return the folder of a process's cgroup, version 1 or 2."""
     for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         if controller in controllers.split(","):
@@ -103,16 +105,16 @@ def cgroup(pid: int, controller: str) -> Path:
 
 
 class Server:
-    """A contestant that runs, and its client."""
+    """Running container of a server, and the container of its clients."""
 
-    def __init__(self, name: str, contestant: Contestant, images: dict[str, str]) -> None:
-        self.name, self.contestant = name, contestant
-        command = shlex.split(contestant.command)
-        options = [option.format(bench=BENCH) for option in contestant.options]
+    def __init__(self, name: str, setup: Setup, images: dict[str, str]) -> None:
+        self.name, self.setup = name, setup
+        command = shlex.split(setup.command)
+        options = [option.format(bench=BENCH) for option in setup.options]
         began = time.perf_counter()
         self.id = docker(
-            *("run", "--detach", *PRIORITY, f"--cpuset-cpus=0-{contestant.cores - 1}", "--publish=127.0.0.1::80"),
-            *(f"--volume={BENCH}/servers:/servers:ro", *options, images[contestant.image], *command),
+            *("run", "--detach", *PRIORITY, f"--cpuset-cpus=0-{setup.cores - 1}", "--publish=127.0.0.1::80"),
+            *(f"--volume={BENCH}/configs:/configs:ro", *options, images[setup.image], *command),
         )
         try:
             self.url = f"http://{docker('port', self.id, '80').splitlines()[0]}"
@@ -130,40 +132,40 @@ class Server:
             raise
 
     def remove(self) -> None:
-        """Ends both."""
+        """Remove both containers."""
         docker("rm", "--force", "--volumes", self.client, self.id)
 
     def wait(self) -> None:
-        """Waits until it serves, and has time for another request."""
+        """Wait until it answers."""
         until(self.answers, f"{self.name} answers", 60)
 
     def answers(self) -> bool:
-        """Whether it serves."""
-        assert docker("inspect", "--format={{.State.Running}}", self.id) == "true", f"{self.name} has ended"
+        """Return True if it answers with 200."""
+        assert docker("inspect", "--format={{.State.Running}}", self.id) == "true", f"{self.name} has exited"
         if self.name == FLASK:
             return True
         try:
-            path = CASES[self.contestant.cases[0]].path
+            path = CASES[self.setup.cases[0]].path
             return requests.get(self.url + path, timeout=5).status_code == 200
         except requests.RequestException:
             return False
 
     def cpu_seconds(self) -> float:
-        """CPU time that it has taken so far."""
+        """Return the CPU time that it has used so far."""
         if (self.cpu / "cpuacct.usage").exists():
             return int((self.cpu / "cpuacct.usage").read_text()) / 1e9
         usage = (self.cpu / "cpu.stat").read_text().split()
         return int(usage[usage.index("usage_usec") + 1]) / 1e6
 
     def memory_bytes(self) -> int:
-        """Memory that it takes, without the page cache that could be dropped: as `docker stats` counts."""
+        """Return its memory without inactive page cache, as `docker stats` does."""
         stat = dict(line.split() for line in (self.memory / "memory.stat").read_text().splitlines())
         v1 = self.memory / "memory.usage_in_bytes"
         usage = int((v1 if v1.exists() else self.memory / "memory.current").read_text())
         return usage - int(stat.get("total_inactive_file", stat.get("inactive_file", 0)))
 
     def check(self, case: str, expected: str) -> str:
-        """What is wrong with its answer; nothing if it has the right bytes."""
+        """Return the difference between its response and the right one, as text; empty if there is none."""
         path, is_upload = CASES[case].path, CASES[case].upload
         try:
             if is_upload:
@@ -175,19 +177,19 @@ class Server:
         except requests.RequestException as error:
             return repr(error)
         if answer.status_code != 200 or hashlib.sha256(answer.content).hexdigest() != expected:
-            return f"{answer.status_code} with {len(answer.content)} bytes, not the right ones"
+            return f"status {answer.status_code}, {len(answer.content)} bytes, wrong content"
         return ""
 
     def load(self, case: Case) -> dict[str, float]:
-        """Lets clients ask as fast as they get answers; what wrk and the kernel say of it."""
+        """Run clients that send the next request after each response; return the figures of wrk and of the kernel."""
         words = ["wrk", "-t1", f"-c{case.connections}", f"-d{case.seconds}s", "--timeout=30s", "-s/bench/wrk.lua"]
         words += [f"http://127.0.0.1:80{case.path}"]
         if case.upload or case.files:
             words += ["--", *(["/bench/upload.json"] if case.upload else ["--files", str(case.files)])]
         before = self.cpu_seconds()
-        said = docker("exec", self.client, *words)
+        output = docker("exec", self.client, *words)
         cpu = self.cpu_seconds() - before
-        result: dict[str, float] = json.loads(said.splitlines()[-1])
+        result: dict[str, float] = json.loads(output.splitlines()[-1])
         done = max(result["requests"], 1)
         return {
             "cpu_us": cpu / done * 1e6,
@@ -199,22 +201,14 @@ class Server:
         }
 
     def dispatch(self) -> dict[str, float]:
-        """Calls Flask without a server."""
+        """Call Flask without a server; return the figures."""
         return {"cpu_us": float(docker("exec", self.id, "python3", "dispatch.py", str(DISPATCHES))), "errors": 0}
 
     def load_at_rate(self, case: Case, rate: float, seconds: int) -> dict[str, float]:
-        """Lets clients ask at a rate, whether they are answered or not; how long answers took, in ms."""
-        # It never ends where a server closes its connections.
-        words = [
-            "timeout",
-            str(seconds + 5),
-            "h2load",
-            "--h1",
-            f"-c{RATE_CONNECTIONS}",
-            f"--rps={rate / RATE_CONNECTIONS:.3f}",
-            f"-D{seconds}",
-        ]
-        words += ["--log-file=/dev/stderr", f"http://127.0.0.1:80{case.path}"]
+        """Run clients that send requests at a rate; return the figures of h2load."""
+        # Without a timeout h2load never exits if the server closes its connections.
+        words = ["timeout", str(seconds + 5), "h2load", "--h1", f"-c{RATE_CONNECTIONS}", f"-D{seconds}"]
+        words += [f"--rps={rate / RATE_CONNECTIONS:.3f}", "--log-file=/dev/stderr", f"http://127.0.0.1:80{case.path}"]
         done = subprocess.run(["docker", "exec", self.client, *words], capture_output=True, text=True)
         rows = [line.split("\t") for line in done.stderr.splitlines() if line.count("\t") == 2]
         taken = sorted(int(row[2]) / 1000 for row in rows) or [0]
@@ -227,26 +221,26 @@ class Server:
 
 
 @contextmanager
-def serving(contestants: dict[str, Contestant], images: dict[str, str]) -> Iterator[list[Server]]:
-    """Starts contestants, one after the other, and removes them in the end."""
+def serving(setups: dict[str, Setup], images: dict[str, str]) -> Iterator[list[Server]]:
+    """Start the servers one after the other; remove them at the end."""
     servers: list[Server] = []
     try:
-        for name, contestant in contestants.items():
-            say(f"starting {name}")
-            servers.append(Server(name, contestant, images))
+        for name, setup in setups.items():
+            progress(f"starting {name}")
+            servers.append(Server(name, setup, images))
         yield servers
     finally:
         for server in servers:
             server.remove()
 
 
-def say(what: str) -> None:
-    """Progress, on standard error."""
-    print(f"bench: {what}", file=sys.stderr, flush=True)
+def progress(message: str) -> None:
+    """Print a message on standard error."""
+    print(f"bench: {message}", file=sys.stderr, flush=True)
 
 
 def right_answers(image: str) -> dict[str, str]:
-    """What Flask itself answers to each case, as SHA-256 by case; static files from what nginx would serve."""
+    """Return the SHA-256 of the response body of each case, by Flask without a server."""
     paths = [(name, case.path, upload() if case.upload else None) for name, case in CASES.items()]
     done = subprocess.run(
         ["docker", "run", "--rm", "--interactive", image, "python3", "dispatch.py"],
@@ -255,15 +249,15 @@ def right_answers(image: str) -> dict[str, str]:
         text=True,
     )
     if done.returncode:
-        raise SystemExit(f"bench: the app doesn't answer: {done.stderr}")
+        raise SystemExit(f"bench: the app fails: {done.stderr}")
     answers: dict[str, str] = json.loads(done.stdout)
     return answers
 
 
 def take_turns(servers: list[Server], cases: list[str], rounds: int, answers: dict[str, str]) -> dict[str, Any]:
-    """The rounds: everyone's figures, by contestant and case, a list of one for each round."""
+    """Measure all rounds; return the figures by server and case, each a list with one value for each round."""
     cells: dict[str, Any] = {server.name: {} for server in servers}
-    turns = [(case, server) for case in cases for server in servers if case in server.contestant.cases]
+    turns = [(case, server) for case in cases for server in servers if case in server.setup.cases]
     checked = [(case, server) for case, server in turns if server.name != FLASK]
     wrong = [
         f"{server.name}, {case}: {found}" for case, server in checked if (found := server.check(case, answers[case]))
@@ -276,9 +270,9 @@ def take_turns(servers: list[Server], cases: list[str], rounds: int, answers: di
             figures = server.dispatch() if server.name == FLASK else server.load(CASES[case])
             for figure, value in figures.items():
                 cells[server.name].setdefault(case, {}).setdefault(figure, []).append(value)
-        say(f"round {number} of {rounds} took {time.monotonic() - began:.0f} s")
+        progress(f"round {number} of {rounds} took {time.monotonic() - began:.0f} s")
     for case, server in checked:
-        # What didn't come in time is still being worked on.
+        # Requests that the clients have given up are still being served.
         until(
             lambda server=server, case=case: not server.check(case, answers[case]), f"{server.name} answers {case}", 60
         )
@@ -286,7 +280,7 @@ def take_turns(servers: list[Server], cases: list[str], rounds: int, answers: di
 
 
 def at_half_of_peak(servers: list[Server], cells: dict[str, Any], rounds: int) -> dict[str, Any]:
-    """How long /hello takes at half of the requests a second that each contestant has answered at most."""
+    """Measure /hello at half of each server's peak rate; return the figures by server."""
     taken: dict[str, Any] = {}
     for _ in range(rounds):
         for server in servers:
@@ -299,15 +293,15 @@ def at_half_of_peak(servers: list[Server], cells: dict[str, Any], rounds: int) -
 
 
 def starts(names: list[str], images: dict[str, str], rounds: int) -> dict[str, Any]:
-    """Seconds from `docker run` to the first 200, and idle memory 3 s after 100 requests."""
+    """Measure seconds from `docker run` to the first 200, and idle memory after 100 requests; return them by server."""
     taken: dict[str, Any] = {name: {"seconds": [], "memory_mb": []} for name in names if rounds}
     for _ in range(rounds):
         for name in names:
-            server = Server(name, CONTESTANTS[name], images)
+            server = Server(name, SETUPS[name], images)
             try:
                 for _ in range(100):
                     server.check("hello", "")
-                time.sleep(3)
+                time.sleep(IDLE_SECONDS)
                 taken[name]["seconds"].append(server.seconds_to_first_answer)
                 taken[name]["memory_mb"].append(server.memory_bytes() / 1e6)
             finally:
@@ -316,7 +310,7 @@ def starts(names: list[str], images: dict[str, str], rounds: int) -> dict[str, A
 
 
 def machine() -> dict[str, Any]:
-    """What it was measured on."""
+    """Return CPU, kernel and engine of this machine."""
     model = next(line.split(": ")[1] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line)
     return {
         "cpu": f"{os.cpu_count()} cores of {model}",
@@ -326,35 +320,34 @@ def machine() -> dict[str, Any]:
 
 
 def committed() -> dict[str, Any] | None:
-    """The last results that were committed."""
+    """Return the committed results."""
     shown = subprocess.run(["git", "show", "HEAD:bench/results.json"], cwd=REPO, capture_output=True, text=True)
     results: dict[str, Any] | None = json.loads(shown.stdout) if shown.returncode == 0 else None
     return results
 
 
 def main() -> None:
-    """Measures, writes the results, prints them as tables, and says what has moved since the last commit of them."""
+    """Measure, write the results, print them as tables, and compare them with the committed ones."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS), metavar="CONTESTANT")
+    parser.add_argument("--only", nargs="+", choices=SETUPS, default=list(SETUPS), metavar="SERVER")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--starts", type=int, default=3, help="how often starts are measured")
+    parser.add_argument("--starts", type=int, default=3, help="number of measured starts")
     parser.add_argument("--output", type=Path, default=RESULTS)
     wanted = parser.parse_args()
     names, cases = wanted.only, wanted.cases
     if (os.cpu_count() or 1) < 2:
-        parser.error("it takes two cores: one for the servers, one for their clients")
-
-    whole = [name for name in names if CONTESTANTS[name].cases == tuple(CASES)]
+        parser.error("two cores are needed: one for the servers, one for their clients")
+    whole = [name for name in names if SETUPS[name].cases == tuple(CASES)]
 
     with tempfile.TemporaryDirectory() as folder:
         built = images(Path(folder))
     answers = right_answers(built["ours"])
-    with serving({name: CONTESTANTS[name] for name in names}, built) as servers:
+    with serving({name: SETUPS[name] for name in names}, built) as servers:
         cells = take_turns(servers, cases, wanted.rounds, answers)
-        say("at half of the peak")
+        progress("at half of the peak")
         rates = at_half_of_peak([server for server in servers if server.name in whole], cells, wanted.rounds)
-    say("starts")
+    progress("starts")
     begun = starts(whole, built, wanted.starts)
     results = {
         "when": datetime.now(UTC).isoformat(timespec="minutes"),

@@ -1,4 +1,4 @@
--- Sends the body that a case has, or asks for one of its files at random, and prints what was measured as JSON.
+-- Send the body of a case, or request one of its files at random; print the measurements as JSON.
 
 function init(args)
     if args[1] == "--files" then

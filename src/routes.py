@@ -1,4 +1,4 @@
-"""A small app: replace this folder with yours. uWSGI calls the `app` of this file."""
+"""Demo app. Replace this folder with your app; uWSGI calls the `app` that this file defines."""
 
 import os
 
@@ -10,18 +10,18 @@ app.secret_key = os.environ.get("SECRET_KEY")
 
 @app.get("/")
 def index():
-    """The page that shows the way that its own request took."""
+    """Show the path of this request through the container."""
     return render_template("index.html", pid=os.getpid())
 
 
 @app.get("/hello")
 @app.get("/hello/<name>")
 def hello(name="username"):
-    """Greets, in JSON."""
+    """Return a greeting as JSON."""
     return jsonify(message="hello", name=name)
 
 
 @app.get("/health")
 def health():
-    """What the container's health check asks."""
+    """Answer the container's health check."""
     return jsonify(status="ok")

@@ -1,4 +1,4 @@
-"""Fixtures and helpers of all tests: images, containers, waiting for a condition, and the report of a failure."""
+"""Fixtures and helpers of all tests: images, containers, waiting for a condition, the report of a failure."""
 
 import inspect
 import json
@@ -33,7 +33,7 @@ CONTEXT = (
 """Files and folders that an image is built from, besides the app."""
 
 FAKETIME = str(next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")))
-"""Library that changes the time that a program reads."""
+"""Library that gives a program another time of day."""
 
 SESSION_LABEL = f"wsgi.test-session={os.environ.setdefault('WSGI_TEST_SESSION', uuid.uuid4().hex)}"
 """Label of the images that this test run builds. The processes of pytest-xdist inherit the variable."""
@@ -48,12 +48,14 @@ def docker(*words: str, check: bool = True) -> str:
     return done.stdout.strip()
 
 
-def containers_in(condition: Callable[[], object]) -> list["Container"]:
-    """Return the containers that `condition` is a method of, or refers to in its closure."""
-    values = [getattr(condition, "__self__", None)]
+def containers_in(condition: object) -> list["Container"]:
+    """Return the containers that a condition uses: as its object, in its closure, or in functions of its closure."""
+    if isinstance(condition, Container):
+        return [condition]
+    used = [getattr(condition, "__self__", None)]
     if inspect.isfunction(condition):
-        values += inspect.getclosurevars(condition).nonlocals.values()
-    return [value for value in values if isinstance(value, Container)]
+        used += [value for value in inspect.getclosurevars(condition).nonlocals.values() if value is not condition]
+    return [container for value in used if value is not None for container in containers_in(value)]
 
 
 def until(condition: Callable[[], object], what: str, deadline: float = DEADLINE) -> None:
@@ -63,18 +65,18 @@ def until(condition: Callable[[], object], what: str, deadline: float = DEADLINE
     end, next_look = now + deadline, now + 1
     while not condition():
         now = time.monotonic()
-        assert now < end, f"after {deadline} s still not true: {what}"
+        assert now < end, f"not true after {deadline} s: {what}"
         if containers and now > next_look:
             if not any(container.running for container in containers):
-                # The container may have fulfilled the condition just before its exit.
-                assert condition(), f"the container has exited, so this cannot happen: {what}"
+                # The condition may have become true just before the exit.
+                assert condition(), f"the container has exited, and this is not true: {what}"
                 return
             next_look = now + 1
         time.sleep(0.02)
 
 
 def build(context: Path = REPO) -> str:
-    """Build the image of a tree that is laid out as this repository; return its id."""
+    """Build the image of a tree with the files of this repository; return its id."""
     command = [REPO / "tools/build", "--quiet", "--label", SESSION_LABEL, context]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -82,7 +84,7 @@ def build(context: Path = REPO) -> str:
 
 
 def lay_out(tree: Path, app: str, **files: str) -> Path:
-    """Copy the files of an image into `tree`, with one of the apps as its src/; `files` replace files of that app."""
+    """Copy the files of an image into `tree`, with one of the apps as src/; `files` are added to it."""
     for name in CONTEXT:
         copy = shutil.copytree if (REPO / name).is_dir() else shutil.copy
         copy(REPO / name, tree / name)
@@ -93,7 +95,7 @@ def lay_out(tree: Path, app: str, **files: str) -> Path:
 
 
 def certificate(folder: Path, past: bool = False) -> None:
-    """Write a self-signed certificate and its key, both readable for the container's user; `past`: it has expired."""
+    """Replace tls.crt and tls.key by a new self-signed pair that any user may read; with `past` it has expired."""
     subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     files = ["-keyout", folder / "new.key", "-out", folder / "new.crt"]
@@ -169,11 +171,12 @@ class Container:
         return docker("exec", self.id, *command)
 
     def evidence(self) -> str:
-        """Return its log and its rendered nginx.conf. A tmpfs, and with it the nginx.conf, is lost at the exit."""
+        """Return its log and its rendered configuration, which is lost at the exit if /run is a tmpfs."""
         log = docker("logs", "--tail=200", self.id, check=False)
         if docker("inspect", "--format={{.State.Running}}", self.id, check=False) == "true":
-            return f"{log}\n\n{docker('exec', self.id, 'cat', '/run/nginx.conf', check=False)}"
-        copy = f"docker cp {self.id}:/run/nginx.conf - | tar --extract --to-stdout"
+            show = "tail -n +1 $(find /run -name '*.conf' -o -name '*_params' -o -name '*.ini')"
+            return f"{log}\n\n{docker('exec', self.id, 'sh', '-c', show, check=False)}"
+        copy = f"docker cp {self.id}:/run - | tar --extract --to-stdout --wildcards '*.conf' '*_params' '*.ini'"
         return f"{log}\n\n{subprocess.run(copy, shell=True, capture_output=True, text=True).stdout}"
 
 
@@ -200,13 +203,13 @@ def start(image: str, request: pytest.FixtureRequest) -> Iterator[Callable[..., 
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Lay out a tree like this repository around another app: context(APP, FILE OF src/ = its text...)."""
+    """Copy the files of an image, with another app as src/: context(APP, FILE OF THE APP = its text...)."""
     return lambda app, **files: lay_out(tmp_path_factory.mktemp(app), app, **files)
 
 
 @pytest.fixture(scope="session")
 def metrics_image(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Image of the app that counts with prometheus_client."""
+    """Image of the app that uses prometheus_client."""
     return build(lay_out(tmp_path_factory.mktemp("metrics"), "metrics"))
 
 
@@ -242,9 +245,9 @@ def app(tmp_path: Path) -> Callable[[str], str]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Add the log and the rendered nginx.conf of a failed test's containers to its report.
+    """Add log and rendered configuration of a failed test's containers to its report.
 
-    These are the containers that its fixtures returned and those that it started, otherwise the module's last one.
+    These are the containers that its fixtures returned and that it started, otherwise the last one of its module.
     """
     report = yield
     started = getattr(item.getparent(pytest.Module), "containers", [])

@@ -1,4 +1,4 @@
-"""Prints the figures that README has, measured on this machine with the image IMAGE."""
+"""Measure size, idle memory and startup time of the image IMAGE on this machine."""
 
 import http.client
 import os
@@ -6,19 +6,24 @@ import platform
 import statistics
 import subprocess
 import time
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-BASE, IMAGE, ROUNDS = "debian:trixie-slim", os.environ.get("IMAGE", "wsgi"), 7
-REPO = Path(__file__).parent.parent
+BASE, IMAGE = "debian:trixie-slim", os.environ.get("IMAGE", "wsgi")
+ROUNDS = 7
+DEADLINE_SECONDS = 30
+"""A container must answer within this time."""
+IDLE_SECONDS = 5
+"""Time after the last request at which idle memory is measured."""
 
 
 def docker(*words: str) -> str:
-    """Runs a docker command; returns what it printed."""
+    """Run a docker command; return its output."""
     return subprocess.run(["docker", *words], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def seconds_to_true() -> float:
-    """Seconds that the bare base image takes to run `true`."""
+    """Measure how long the bare base image takes to run `true`."""
     start = time.perf_counter()
     container = docker("run", "--detach", BASE, "true")
     docker("wait", container)
@@ -27,23 +32,24 @@ def seconds_to_true() -> float:
     return taken
 
 
-def seconds_to_first_200() -> float:
-    """Seconds from `docker run` to the first 200 of /hello."""
-    start = time.perf_counter()
-    container = docker("run", "--detach", "--publish=127.0.0.1::80", IMAGE)
+@contextmanager
+def serving(*options: str) -> Iterator[tuple[str, int]]:
+    """Run a container; yield its id and its public port once /hello is answered with 200."""
+    container = docker("run", "--detach", "--publish=127.0.0.1::80", *options, IMAGE)
     try:
         port = int(docker("port", container, "80").splitlines()[0].rsplit(":", 1)[1])
+        deadline = time.monotonic() + DEADLINE_SECONDS
         while not answers(port):
-            if time.perf_counter() - start > 30:
-                raise SystemExit("no answer within 30 s")
+            if time.monotonic() > deadline:
+                raise SystemExit(f"no response within {DEADLINE_SECONDS} s")
             time.sleep(0.005)
-        return time.perf_counter() - start
+        yield container, port
     finally:
         docker("rm", "--force", container)
 
 
 def answers(port: int) -> bool:
-    """Whether /hello is answered with 200."""
+    """Return True if /hello is answered with 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/hello")
@@ -52,25 +58,24 @@ def answers(port: int) -> bool:
         return False
 
 
+def seconds_to_first_200() -> float:
+    """Measure the time from `docker run` to the first 200 of /hello."""
+    start = time.perf_counter()
+    with serving():
+        return time.perf_counter() - start
+
+
 def idle_memory() -> str:
-    """What docker stats shows of a container with 2 processes, 5 s after it has answered 100 requests."""
-    container = docker("run", "--detach", "--publish=127.0.0.1::80", "--env=WEB_CONCURRENCY=2", IMAGE)
-    try:
-        port = int(docker("port", container, "80").splitlines()[0].rsplit(":", 1)[1])
-        deadline = time.monotonic() + 30
-        while not answers(port) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        for _ in range(100):
-            if not answers(port):
-                raise SystemExit("a request failed")
-        time.sleep(5)
+    """Return the memory of an idle container with 2 processes after 100 requests, as `docker stats` shows it."""
+    with serving("--env=PROCESSES=2") as (container, port):
+        if not all(answers(port) for _ in range(100)):
+            raise SystemExit("a request failed")
+        time.sleep(IDLE_SECONDS)
         return docker("stats", "--no-stream", "--format={{.MemUsage}}", container).split(" /")[0]
-    finally:
-        docker("rm", "--force", container)
 
 
 def main() -> None:
-    """Measures, contestants interleaved; prints README's table."""
+    """Measure, start by start in turns with the base image; print the table."""
     starts, trues = zip(*((seconds_to_first_200(), seconds_to_true()) for _ in range(ROUNDS)), strict=True)
     first, true = statistics.median(starts), statistics.median(trues)
     print("| what | measured |\n| --- | --- |")

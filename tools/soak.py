@@ -1,6 +1,6 @@
-"""What README says of faults, measured; then the fault tests again and again: tools/soak.py ROUNDS.
+"""Measure the faults of docs/operations.md, then run the fault tests several times: tools/soak.py ROUNDS.
 
-With ROUNDS 0 it measures only.
+ROUNDS may be 0.
 """
 
 import subprocess
@@ -17,16 +17,22 @@ sys.path[:0] = [str(REPO / "tests"), str(REPO / "tests/helpers")]
 
 from conftest import Container, build, docker, lay_out, until  # noqa: E402
 from load import SLOW, load  # noqa: E402
-from processes import FAULTY, kill  # noqa: E402
+from processes import FAULTY, counts, kill, processes  # noqa: E402
 
-TIMES = 5
-"""How often each thing is measured; README has the median of times, and the most that was lost."""
+MEASUREMENTS = 5
+"""Measurements of each fault. The tables have the median of the times and the maximum of the lost requests."""
+
+MEASURE_SECONDS = 3
+"""Duration of a measurement of latency."""
+
+CONNECT_SECONDS = 2.5
+"""Time in which slowhttptest opens its connections."""
 
 
 @contextmanager
 def running(image: str, *options: str, command: tuple[str, ...] = ()) -> Iterator[Container]:
-    """A container of the faulty app."""
-    container = Container(image, (FAULTY, "--env=WEB_CONCURRENCY=2", *options), command, publish=True)
+    """Run a container of the app in tests/apps/faulty."""
+    container = Container(image, (FAULTY, "--env=PROCESSES=2", *options), command, publish=True)
     try:
         until(lambda: container.answers("/quick"), "it answers")
         yield container
@@ -35,20 +41,22 @@ def running(image: str, *options: str, command: tuple[str, ...] = ()) -> Iterato
 
 
 def death(image: str, name: str) -> tuple[float, int]:
-    """Kills a process under the load of 16 clients: the longest time without an answer, and what was lost."""
+    """Kill a process under the load of 16 clients; return the longest time without a response and the lost requests."""
     with running(image) as container:
+        before = counts(container)
         with load(container) as clients:
-            time.sleep(0.5)
-            kill(container, name)
-            time.sleep(1.5)
+            clients.until_answered(2000)
+            killed = kill(container, name)
+            until(lambda: killed not in processes(container, name) and counts(container) == before, "it is replaced")
+            clients.until_answered(2000)
         return clients.silence, len(clients.lost)
 
 
 def stop(image: str) -> tuple[float, int]:
-    """Stops under the load of 16 clients, each request 50 ms: how long it took, and what was lost."""
+    """Stop under the load of 16 clients with requests of 50 ms; return the time it took, and the lost requests."""
     with running(image) as container:
         with load(container, path="/sleep?s=0.05") as clients:
-            time.sleep(1)
+            clients.until_answered(200)
             began = time.monotonic()
             docker("stop", container.id)
             taken = time.monotonic() - began
@@ -56,7 +64,7 @@ def stop(image: str) -> tuple[float, int]:
 
 
 def reload(image: str) -> tuple[float, int]:
-    """Reloads under the load of 16 clients: how long until only new processes answer, and what was lost."""
+    """Reload under the load of 16 clients; return the time until only new processes answer, and the lost requests."""
     with running(image) as container:
         old = {container.get("/quick").text for _ in range(20)}
         with load(container) as clients:
@@ -67,38 +75,35 @@ def reload(image: str) -> tuple[float, int]:
         return taken, len(clients.lost)
 
 
-def print_row(what: str, measure: Callable[[], tuple[float, int]]) -> None:
-    """Measures one thing several times, and prints it as a row of the table."""
-    taken, lost = zip(*(measure() for _ in range(TIMES)), strict=True)
-    print(f"| {what} | {median(taken):.2f} s | {max(lost)} |", flush=True)
+def print_row(fault: str, measure: Callable[[], tuple[float, int]]) -> None:
+    """Measure a fault several times, and print a row of the table."""
+    taken, lost = zip(*(measure() for _ in range(MEASUREMENTS)), strict=True)
+    print(f"| {fault} | {median(taken):.2f} s | {max(lost)} |", flush=True)
 
 
 def slow_clients(image: str, kind: str, command: tuple[str, ...]) -> str:
-    """How much longer the p99 of 4 ordinary clients is beside slow ones, and how many of their requests are lost."""
+    """Return the ratio of the p99 of 4 ordinary clients beside slow ones to that without, and the lost requests."""
     ratios, lost = [], 0
-    for _ in range(TIMES):
+    for _ in range(MEASUREMENTS):
         with running(image, command=command) as container:
             with load(container, clients=4) as before:
-                time.sleep(3)
+                time.sleep(MEASURE_SECONDS)
             words = ["slowhttptest", *SLOW[kind].split(), "-l", "7", "-u", container.url("/quick")]
             slow = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-            time.sleep(2.5)
+            time.sleep(CONNECT_SECONDS)
             with load(container, clients=4) as beside:
-                time.sleep(3)
+                time.sleep(MEASURE_SECONDS)
             slow.wait()
         lost += len(beside.lost)
         if beside.answered:
             ratios.append(beside.percentile(0.99) / before.percentile(0.99))
-    return f"{median(ratios):.1f} times, {lost} lost" if ratios else f"no answer, {lost} lost"
+    return f"{median(ratios):.1f} times, {lost} lost" if ratios else f"no response, {lost} lost"
 
 
 def main(rounds: int) -> None:
-    """Prints the tables, and then how many of the rounds passed."""
+    """Print the tables, then the result of each round."""
     image = build()
-    print(
-        "| what happens under load | longest silence, or time it takes | requests lost, of some 5,000 |\n"
-        "| --- | --- | --- |"
-    )
+    print("| under load | longest silence, or time until done | requests lost |\n| --- | --- | --- |")
     for name in ("uWSGI worker", "uWSGI master", "nginx worker", "nginx master"):
         print_row(f"`kill -9` of the {name}", lambda name=name: death(image, name))
     print_row("`docker stop`", lambda: stop(image))
@@ -107,7 +112,8 @@ def main(rounds: int) -> None:
     with tempfile.TemporaryDirectory() as tree:
         gunicorn = build(lay_out(Path(tree), "faulty", **{"requirements.txt": "gunicorn==27.*\n"}))
     sync = ("gunicorn", "--bind=0.0.0.0:80", "--workers=5", "routes:app")
-    print("\n| beside slow connections, p99 of 4 clients | this | gunicorn, 5 sync workers |\n| --- | --- | --- |")
+    heads = ("beside slow connections, p99 of 4 clients", "this template", "gunicorn, 5 sync workers")
+    print(f"\n| {' | '.join(heads)} |\n| --- | --- | --- |")
     for kind in SLOW:
         print(f"| {kind} | {slow_clients(image, kind, ())} | {slow_clients(gunicorn, kind, sync)} |", flush=True)
 

@@ -1,4 +1,4 @@
-"""The smallest app that answers as /hello does: what a request costs without a framework."""
+"""The smallest app that answers as /hello does: the cost of a request without a framework."""
 
 BODY = b'{"message":"hello","name":"username"}\n'
 HEADERS = [("Content-Type", "application/json"), ("Content-Length", str(len(BODY)))]

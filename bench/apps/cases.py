@@ -1,4 +1,4 @@
-"""The template's own app and a route for each thing that is measured; every contestant serves it as `routes:app`."""
+"""The template's own app, and a route for each further case. Every server serves it as `routes:app`."""
 
 import time
 
@@ -16,24 +16,24 @@ ROWS = [{"name": f"<row {number}>", "price": number * 7 % 100} for number in ran
 
 @app.get("/wait")
 def wait():
-    """What waits for 100 ms, as for a database."""
+    """Wait for 100 ms, as for a database."""
     time.sleep(0.1)
     return "waited\n"
 
 
 @app.post("/upload")
 def upload():
-    """What reads JSON."""
+    """Read JSON."""
     return jsonify(items=len(request.get_json()["items"]))
 
 
 @app.get("/page")
 def page():
-    """A table of 100 KB; names need escaping."""
+    """Render a table of 100 KB, with names that need escaping."""
     return PAGE.render(rows=ROWS)
 
 
 @app.get("/cacheable")
 def cacheable():
-    """What a shared cache may keep for a minute."""
+    """Return a response that a shared cache may keep for a minute."""
     return jsonify(kept=True), {"Cache-Control": "public, max-age=60"}

@@ -1,6 +1,7 @@
-"""Flask without a server. `dispatch.py` prints what each case must answer; `dispatch.py N` what a /hello costs.
+"""Flask without a server.
 
-The first as JSON: the SHA-256 of the body by case. The second as CPU microseconds a request, over N of them.
+`dispatch.py` reads the cases from standard input and prints the SHA-256 of the right response body of each as JSON.
+`dispatch.py N` prints the CPU microseconds of a request for /hello, the mean of N requests.
 """
 
 import hashlib

@@ -1,15 +1,23 @@
-"""The container's own Python: it checks the settings, starts the programs and answers for them."""
+"""The container's own Python package, with a folder for each process: start, pid1, worker, log, admin."""
 
 from pathlib import Path
 
+__version__ = "0.5.0"
+
 CONFIG = Path(__file__).parents[2]
-"""The folder of nginx.conf, uwsgi.ini, supervisord.ini, profiles/ and runtime/: /opt/wsgi in the image."""
+"""Folder of nginx.conf, uwsgi.ini, supervisord.ini, profiles/ and runtime/: /opt/wsgi in the image."""
 
 APP = Path("/app")
-"""The folder that `src/` becomes in the image."""
+"""Folder of the app: `src/` in the repository."""
 
 RUN = Path("/run")
-"""What the start writes, and the programs' sockets and pid files."""
+"""Folder of the files that startup writes, and of the programs' sockets and PID files."""
 
 METRICS = RUN / "metrics"
-"""Where the app's own metrics are, as files of prometheus_client's multiprocess mode."""
+"""Folder of the app's own metrics, as files of prometheus_client's multiprocess mode."""
+
+METRICS_FIFO = RUN / "metrics.fifo"
+"""FIFO that Nginx writes a line for each request to, and that the admin program reads.
+
+It is opened for reading and writing: its writers then neither wait for a reader nor fail without one.
+"""

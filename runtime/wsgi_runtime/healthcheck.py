@@ -1,4 +1,4 @@
-"""The image's HEALTHCHECK asks HEALTH_PATH through nginx and uWSGI; exit code 0 means healthy, 1 unhealthy."""
+"""HEALTHCHECK of the image: it requests HEALTH_PATH from Nginx. Exit code 0 means healthy, 1 unhealthy."""
 
 import contextlib
 import http.client
@@ -7,16 +7,16 @@ import sys
 from wsgi_runtime import RUN
 
 ADDRESS = RUN / "health"
-"""PORT and HEALTH_PATH, as startup wrote them."""
+"""File with PORT and HEALTH_PATH, written by startup."""
 
 RESULT = RUN / "health-result"
-"""The last result, for the status page."""
+"""File with the last result, for the status page."""
 
 TIMEOUT_SECONDS = 5
 
 
 def ask() -> tuple[int, str]:
-    """Ask once; return the exit code and a sentence."""
+    """Send one request; return the exit code and a sentence."""
     try:
         port, slash, path = ADDRESS.read_text().partition("/")
         connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=TIMEOUT_SECONDS)

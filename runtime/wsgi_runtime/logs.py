@@ -1,6 +1,6 @@
 """Lines of the container's log: one JSON object each. log.schema.json is their schema.
 
-Every process of ours uses this module, the workers included, so it imports the standard library alone.
+Workers use this module as well, so it imports the standard library only.
 """
 
 import contextlib
@@ -19,13 +19,13 @@ from typing import Any
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
 MAX_LINE_BYTES = 1 << 20
-"""A longer line becomes several."""
+"""A longer line is split."""
 
 output_fd = 1
-"""Where write() writes to: the container's output, or in PID 1 the pipe to the log program."""
+"""File descriptor for write(): the container's output, or in PID 1 the pipe to the log program."""
 
 text_format = os.environ.get("LOG_FORMAT") == "text"
-"""Write lines for people instead of JSON. Whoever writes to the container's output has to set this."""
+"""Write lines for people instead of JSON. True only in processes that write to the container's output directly."""
 
 COLORS = {"debug": "2", "warning": "33", "error": "31", "critical": "1;31"}
 CONTROL_CHARACTERS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
@@ -37,7 +37,7 @@ def timestamp(seconds: float) -> str:
 
 
 def line(level: str, source: str, message: str, **fields: Any) -> bytes:
-    """Return one line. `source` is nginx, uwsgi, app or supervisord. Fields without a value are left out."""
+    """Return one line. `source` is nginx, uwsgi, app or supervisord. Empty fields are omitted."""
     record = {
         "time": timestamp(time.time()),
         "level": level,
@@ -49,7 +49,7 @@ def line(level: str, source: str, message: str, **fields: Any) -> bytes:
 
 
 def write(level: str, source: str, message: str, **fields: Any) -> None:
-    """Write one line. It is lost when nobody reads."""
+    """Write one line. It is lost if the output cannot be written."""
     lines = line(level, source, message, **fields)
     if text_format:
         lines = as_text(json.loads(lines))
@@ -59,7 +59,7 @@ def write(level: str, source: str, message: str, **fields: Any) -> None:
 
 
 def as_text(record: dict[str, Any], color: bool = False) -> bytes:
-    """Return a line for people: time, level, source, message, and the fields that the message lacks."""
+    """Return a line for people: time, level, source, message, and some of the other fields."""
     shown = {"duration": "{} s", "client": "{}", "request_id": "{}"}
     fields = [form.format(record[name]) for name, form in shown.items() if record.get(name)]
     clock = str(record.get("time", ""))[11:23]
@@ -73,7 +73,7 @@ def as_text(record: dict[str, Any], color: bool = False) -> bytes:
 
 
 def take_over() -> None:
-    """Make lines of the log from whatever this process prints to standard error or raises."""
+    """Make lines of the log from output to standard error and from uncaught exceptions of this process."""
     sys.stderr = text_stream(2, lambda message: write("error", "supervisord", message))
     sys.excepthook = _uncaught
 
@@ -84,7 +84,7 @@ def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackT
 
 
 class LineStream(io.BufferedIOBase):
-    """A stream that hands over each line that is complete, or flushed. Each thread has a line of its own."""
+    """A stream that logs each line once it is complete or flushed. Each thread has a line of its own."""
 
     def __init__(self, fd: int, log: Callable[[str], None]) -> None:
         self._fd = fd
@@ -92,7 +92,7 @@ class LineStream(io.BufferedIOBase):
         self._thread = threading.local()
 
     def write(self, data: Any) -> int:
-        """Take bytes."""
+        """Write bytes; log the lines that are complete."""
         *lines, rest = (getattr(self._thread, "rest", b"") + bytes(data)).split(b"\n")
         self._thread.rest = rest
         for each in lines:
@@ -103,7 +103,7 @@ class LineStream(io.BufferedIOBase):
         return len(data)
 
     def flush(self) -> None:
-        """Hand over the line that has begun."""
+        """Log the incomplete line."""
         if getattr(self._thread, "rest", b""):
             self.write(b"\n")
 
@@ -112,11 +112,11 @@ class LineStream(io.BufferedIOBase):
         return True
 
     def fileno(self) -> int:
-        """Return where C code and child processes write to instead."""
+        """Return the file descriptor that C code and child processes write to."""
         return self._fd
 
 
 def text_stream(fd: int, log: Callable[[str], None]) -> io.TextIOWrapper:
-    """Return a stand-in for sys.stdout or sys.stderr, whose file descriptor is `fd`."""
+    """Return a replacement of sys.stdout or sys.stderr, whose file descriptor is `fd`."""
     lines: Any = LineStream(fd, log)
     return io.TextIOWrapper(lines, encoding="utf-8", errors="backslashreplace", write_through=True)

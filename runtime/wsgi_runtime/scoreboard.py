@@ -1,10 +1,10 @@
-"""Scoreboard: what each uWSGI worker is doing, in shared memory.
+"""Scoreboard: the state of each uWSGI worker, in shared memory.
 
-Workers write it, PID 1 and the admin program read it. It is an anonymous file (memfd_create(2)) of a size that is fixed
-at startup, which every program inherits as SCOREBOARD_FD. Nobody waits for anybody: a reader may see a record that is
-half written, and looks again a second later.
+Workers write it; PID 1 and the admin program read it. It is an anonymous file (memfd_create(2)) of a fixed size, which
+programs inherit as SCOREBOARD_FD. There are no locks: a reader may get a record that is half written, and reads it
+again a second later.
 
-Each uWSGI instance has a bank of its own, because a new one loads the app while the old one still serves.
+Each uWSGI instance has a bank of its own, because the next one loads the app while the current one serves.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ BANK_BYTES = 64
 WORKER_BYTES = 64
 SLOT_BYTES = 256
 REQUEST_BYTES = 168
-"""Bytes of a slot that hold the request's id and path; the endpoint's name follows them."""
+"""Bytes of a slot for the request's ID and path; the endpoint follows them."""
 
 NOT_STARTED, LOADING, SERVING = range(3)
 """States of a worker: no process yet, importing the app, taking requests."""
@@ -30,7 +30,7 @@ _DOUBLE = struct.Struct("=d")
 
 
 class Field:
-    """A number at a fixed place of a record."""
+    """A number at a fixed offset of a record."""
 
     def __init__(self, offset: int, kind: str) -> None:
         self._offset = offset
@@ -54,16 +54,16 @@ class Record:
 
 
 class Slot(Record):
-    """One core (uWSGI's word for a thread or greenlet) of a worker."""
+    """One core of a worker: uWSGI's term for a thread or greenlet."""
 
     since = Field(0, "d")
-    """time.monotonic() since when the app computes, negative while its response is being sent, 0 while idle."""
+    """time.monotonic() when the app was called; negative while its response is being sent, 0 while idle."""
     started = Field(8, "d")
-    """time.monotonic() of the request's start."""
+    """time.monotonic() at the start of the request."""
     requests = Field(16, "Q")
 
     def begin(self, now: float, request: bytes) -> None:
-        """Record a new request: its id, a space, its path."""
+        """Record a new request. `request` is its ID, a space, and its path."""
         start = self.start + 24
         request = request[: REQUEST_BYTES - 1] + b"\n"
         self.memory[start : start + len(request)] = request
@@ -73,13 +73,13 @@ class Slot(Record):
         _DOUBLE.pack_into(self.memory, self.start, now)
 
     def name(self, endpoint: bytes) -> None:
-        """Record the endpoint of the request that runs."""
+        """Record the endpoint of the current request."""
         start = self.start + 24 + REQUEST_BYTES
         endpoint = endpoint[: SLOT_BYTES - REQUEST_BYTES - 25] + b"\n"
         self.memory[start : start + len(endpoint)] = endpoint
 
     def text(self) -> tuple[str, str, str]:
-        """Return the id, path and endpoint of the request that ran last."""
+        """Return ID, path and endpoint of the current or last request."""
         start = self.start + 24
         request = self.memory[start : start + REQUEST_BYTES].partition(b"\n")[0].decode(errors="replace")
         start += REQUEST_BYTES
@@ -94,17 +94,17 @@ class Worker(Record):
     pid = Field(0, "I")
     state = Field(4, "I")
     starts = Field(8, "I")
-    """Processes that this worker has had."""
+    """Processes that have been started for this worker."""
     early_deaths = Field(12, "I")
-    """Processes in a row that died before they had loaded the app, or right after."""
+    """Processes in a row that died before they had loaded the app, or right afterwards."""
     loads = Field(16, "I")
     """Processes that have loaded the app."""
     outgrown = Field(20, "I")
-    """1 when it has grown by more than WORKER_MEMORY."""
+    """1 if the process has grown by more than WORKER_MEMORY."""
     loaded_at = Field(24, "d")
     exceptions = Field(32, "Q")
     served = Field(40, "Q")
-    """Requests, when its present process had loaded the app."""
+    """Value of `requests` when the current process had loaded the app."""
 
     def __init__(self, memory: mmap.mmap, start: int, cores: int) -> None:
         super().__init__(memory, start)
@@ -112,7 +112,7 @@ class Worker(Record):
 
     @property
     def requests(self) -> int:
-        """Requests that all of its processes have completed."""
+        """Requests that all processes of this worker have completed."""
         return sum(slot.requests for slot in self.slots)
 
 
@@ -129,37 +129,37 @@ class Bank(Record):
         self._bytes = BANK_BYTES + processes * size
 
     def clear(self) -> None:
-        """Make it ready for a new instance."""
+        """Prepare the bank for a new instance."""
         self.memory[self.start : self.start + self._bytes] = bytes(self._bytes)
 
     def is_serving(self) -> bool:
-        """Return True when every worker has loaded the app and is alive."""
+        """Return True if every worker has loaded the app and is alive."""
         return all(worker.state == SERVING and exists(worker.pid) for worker in self.workers)
 
     def has_served(self) -> bool:
-        """Return True when one of its workers has ever loaded the app."""
+        """Return True if a worker has ever loaded the app."""
         return any(worker.loads for worker in self.workers)
 
     def busy(self) -> list[tuple[Worker, Slot, float]]:
-        """Return each request that runs, with the `since` of its slot."""
+        """Return each current request, with the `since` of its slot."""
         slots = ((worker, slot, slot.since) for worker in self.workers for slot in worker.slots)
         return [(worker, slot, since) for worker, slot, since in slots if since]
 
 
 class Scoreboard(Record):
-    """All of it."""
+    """The header and all banks."""
 
     processes = Field(0, "I")
     cores = Field(4, "I")
     dropped_lines = Field(8, "Q")
-    """Lines of the log that were dropped because nobody read them."""
+    """Log lines dropped because the reader of the container's output was too slow."""
     _state_bytes = Field(16, "I")
     log_turns = Field(24, "Q")
     admin_turns = Field(32, "Q")
-    """Turns of the two programs that read pipes, at least one a second: PID 1 sees whether they go on reading."""
+    """Turns of the main loops of the log and the admin program, at least one per second: PID 1 sees if one hangs."""
 
     def __init__(self, fd: int = SCOREBOARD_FD) -> None:
-        """Attach to the scoreboard that PID 1 has made."""
+        """Attach to the scoreboard that PID 1 has created."""
         super().__init__(mmap.mmap(fd, 0), 0)
         processes, cores = self.processes, self.cores
         size = bank_bytes(processes, cores)
@@ -167,7 +167,7 @@ class Scoreboard(Record):
 
     @classmethod
     def create(cls, processes: int, cores: int) -> "Scoreboard":
-        """Make a scoreboard for instances of so many processes with so many cores each, at SCOREBOARD_FD."""
+        """Create a scoreboard at SCOREBOARD_FD, for instances of `processes` workers with `cores` cores each."""
         fd = os.memfd_create("scoreboard", os.MFD_CLOEXEC)
         os.ftruncate(fd, HEADER_BYTES + BANKS * bank_bytes(processes, cores))
         os.pwrite(fd, struct.pack("=II", processes, cores), 0)
@@ -176,28 +176,28 @@ class Scoreboard(Record):
         return cls()
 
     def of_master(self, pid: int) -> Bank | None:
-        """Return the bank of the uWSGI instance with this master."""
+        """Return the bank of the uWSGI instance by the process ID of its master."""
         return next((bank for bank in self.banks if bank.master == pid), None)
 
     def publish(self, state: dict[str, Any]) -> None:
-        """Store what PID 1 reports to the admin program."""
+        """Store the state of the container for the admin program."""
         text = json.dumps(state).encode()[: HEADER_BYTES - 64]
         self.memory[64 : 64 + len(text)] = text
         self._state_bytes = len(text)
 
     def state(self) -> dict[str, Any]:
-        """Return what PID 1 reported last. Raises ValueError while it is being written."""
+        """Return the state that PID 1 published last. Raises ValueError while it is being written."""
         state: dict[str, Any] = json.loads(self.memory[64 : 64 + self._state_bytes])
         return state
 
 
 def bank_bytes(processes: int, cores: int) -> int:
-    """Return the size of a bank."""
+    """Return the size of a bank in bytes."""
     return BANK_BYTES + processes * (WORKER_BYTES + cores * SLOT_BYTES)
 
 
 def exists(pid: int) -> bool:
-    """Return True while the process exists."""
+    """Return True if the process exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -206,7 +206,7 @@ def exists(pid: int) -> bool:
 
 
 def resident_memory(pid: int) -> int:
-    """Return the resident memory of a process, in bytes; 0 if it has ended."""
+    """Return the resident memory of a process in bytes; 0 if it has ended."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/statm") as statm:  # noqa: PTH123
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0

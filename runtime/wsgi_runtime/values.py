@@ -1,6 +1,6 @@
-"""Values that the configuration files may name, computed once at startup and read by every later program.
+"""Values for the configuration files and the programs: the settings, and what startup has computed from them.
 
-They are kept in a file and not in the environment, because the app's environment belongs to the app.
+They are in a file, because the environment belongs to the app.
 """
 
 import json
@@ -11,7 +11,7 @@ FILE = RUN / "values.json"
 
 
 def write(values: dict[str, str]) -> None:
-    """Stores the values; secrets must not be among them. Raises OSError if the file can't be written."""
+    """Store the values; secrets must not be among them. Raises OSError if the file cannot be written."""
     FILE.write_text(json.dumps(values))
 
 

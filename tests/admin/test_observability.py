@@ -1,4 +1,4 @@
-"""What deploy/observability/ has, with Debian's Prometheus in place of the image's."""
+"""The files of deploy/observability/, with Debian's Prometheus in place of the image's."""
 
 import json
 import re
@@ -21,7 +21,7 @@ COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text())
 
 @pytest.fixture(scope="module")
 def counted(start: Callable[..., Container], metrics_image: str) -> Container:
-    """A container that has something to count."""
+    """Container of an app with a metric of its own."""
     container = start("--env=HEALTH_PATH=/hello/health", "--env=CACHE=on", image=metrics_image)
     until(lambda: container.answers("/hello/first"), "it answers")
     return container
@@ -29,7 +29,7 @@ def counted(start: Callable[..., Container], metrics_image: str) -> Container:
 
 @pytest.fixture(scope="module")
 def prometheus(counted: Container, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], list]]:
-    """Prometheus with our configuration, but for the container's address and the pace: prometheus(QUERY) answers."""
+    """Start Prometheus with our configuration, except address and scrape interval; return a query function."""
     folder: Path = tmp_path_factory.mktemp("prometheus")
     config = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s"}
@@ -52,7 +52,7 @@ def prometheus(counted: Container, tmp_path_factory: pytest.TempPathFactory) -> 
         assert program.poll() is None, (folder / "log").read_text()
         try:
             return [row["value"][1] for row in query("up")] == ["1"]
-        except requests.RequestException:  # it starts
+        except requests.RequestException:
             return False
 
     try:
@@ -66,22 +66,22 @@ def prometheus(counted: Container, tmp_path_factory: pytest.TempPathFactory) -> 
 ADDRESS = "127.0.0.1:19090"
 
 
-def ask(container: Container) -> None:
-    """One request of ten fails."""
+def send_requests(container: Container) -> None:
+    """Send ten requests, of which one fails."""
     for _ in range(9):
         container.get("/hello/x")
     container.get("/fail")
 
 
-def test_prometheus_answers_what_people_ask(prometheus: Callable[[str], list], counted: Container) -> None:
-    """Requests a second, the part of errors, and the 99th percentile of an endpoint's time."""
-
+def test_prometheus_computes_request_rate_error_rate_and_p99_of_an_endpoint(
+    prometheus: Callable[[str], list], counted: Container
+) -> None:
     def number(query: str) -> float:
         rows = prometheus(query)
         return float(rows[0]["value"][1]) if rows else float("nan")
 
-    def asked() -> bool:
-        ask(counted)
+    def plausible() -> bool:
+        send_requests(counted)
         return (
             number("sum(rate(wsgi_requests_total[20s]))") > 1
             and 0
@@ -90,48 +90,44 @@ def test_prometheus_answers_what_people_ask(prometheus: Callable[[str], list], c
             and 0 < number(P99) < 5
         )
 
-    until(asked, "the queries have answers")
+    until(plausible, "the queries return plausible numbers")
 
 
 P99 = 'histogram_quantile(0.99, sum by (le) (rate(wsgi_request_duration_seconds_bucket{endpoint="hello"}[20s])))'
 
 
 @pytest.mark.parametrize(("panel", "query"), QUERIES, ids=[f"{panel}-{i}" for i, (panel, _) in enumerate(QUERIES)])
-def test_each_panel_has_something_to_show(
+def test_the_query_of_each_panel_returns_a_number(
     panel: str, query: str, prometheus: Callable[[str], list], counted: Container
 ) -> None:
-    """Its query, as Grafana sends it, has an answer that is a number."""
     text = query.replace("$__rate_interval", "20s").replace("$instance", ".*")
 
-    def shown() -> bool:
-        ask(counted)
+    def returned() -> bool:
+        send_requests(counted)
         return [row["value"][1] for row in prometheus(text) if row["value"][1] != "NaN"] != []
 
-    until(shown, f"{text} has an answer")
+    until(returned, f"{text} returns a number")
 
 
-def test_the_alerts_are_raised_when_they_should_be_and_not_otherwise() -> None:
-    """promtool runs the rules' own tests; each alert has one."""
+def test_each_alert_has_a_test_that_promtool_runs() -> None:
     done = subprocess.run(["promtool", "test", "rules", "alerts.test.yml"], cwd=FOLDER, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     alerts = set(re.findall("alert: (.+)", (FOLDER / "alerts.yml").read_text()))
     assert set(re.findall(r"alertname: (\w+)", (FOLDER / "alerts.test.yml").read_text())) == alerts
 
 
-def test_the_rules_and_the_dashboard_name_only_metrics_that_there_are(counted: Container) -> None:
-    """A renamed metric would leave them silent."""
-    ask(counted)
+def test_rules_and_dashboard_use_only_metrics_that_exist(counted: Container) -> None:
+    send_requests(counted)
     address = f"http://{ip(counted)}:9090/metrics"
-    until(lambda: "wsgi_exceptions_total{" in requests.get(address, timeout=DEADLINE).text, "they are counted")
-    there = set(re.findall("^# TYPE ([a-z_]+)", requests.get(address, timeout=DEADLINE).text, re.MULTILINE))
+    until(lambda: "wsgi_exceptions_total{" in requests.get(address, timeout=DEADLINE).text, "the exception is counted")
+    existing = set(re.findall("^# TYPE ([a-z_]+)", requests.get(address, timeout=DEADLINE).text, re.MULTILINE))
     files = (FOLDER / "alerts.yml").read_text() + (FOLDER / "grafana/wsgi.json").read_text()
-    named = {re.sub("_bucket$", "", name) for name in re.findall(r"\bwsgi_[a-z_]+", files)}
-    assert len(named) > 10
-    assert named <= there
+    used = {re.sub("_bucket$", "", name) for name in re.findall(r"\bwsgi_[a-z_]+", files)}
+    assert len(used) > 10
+    assert used <= existing
 
 
-def test_the_dashboard_fits_together() -> None:
-    """Panels with ids of their own that don't overlap, and the data source that is provisioned."""
+def test_the_panels_of_the_dashboard_are_unique_do_not_overlap_and_use_the_provisioned_data_source() -> None:
     ids = [panel["id"] for panel in DASHBOARD["panels"]]
     assert len(set(ids)) == len(ids)
     cells: set[tuple[int, int]] = set()
@@ -146,8 +142,7 @@ def test_the_dashboard_fits_together() -> None:
     assert source["url"] == "http://prometheus:9090"
 
 
-def test_what_compose_mounts_exists_and_only_the_app_is_public() -> None:
-    """Prometheus and Grafana come with the profile, on the loopback; the private port is not published."""
+def test_compose_mounts_existing_files_and_publishes_only_the_app_beyond_localhost() -> None:
     services = COMPOSE["services"]
     for name, service in services.items():
         assert service.get("profiles") == (None if name == "wsgi" else ["observability"])

@@ -1,4 +1,4 @@
-"""The page at /, in a real browser."""
+"""The landing page and the error pages in a browser."""
 
 from collections.abc import Iterator
 
@@ -12,17 +12,17 @@ PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
 
 @pytest.fixture(params=["phone", "desktop", "dark", "no JavaScript"])
 def page(browser: Browser, container: Container, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """The page as different people see it, with everything that the browser complained about."""
+    """The landing page in one of four browsers; it collects console messages, exceptions, failed requests and hosts."""
     context = browser.new_context(
         viewport=PHONE if request.param == "phone" else DESKTOP,
         color_scheme="dark" if request.param == "dark" else "light",
         java_script_enabled=request.param != "no JavaScript",
     )
     page = context.new_page()
-    page.complaints = []
-    page.on("console", lambda message: page.complaints.append(message.text))
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("requestfailed", lambda failed: page.complaints.append(failed.url))
+    page.errors = []
+    page.on("console", lambda message: page.errors.append(message.text))
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("requestfailed", lambda failed: page.errors.append(failed.url))
     page.hosts = set()
     page.on("request", lambda sent: page.hosts.add(sent.url.split("/")[2]))
     page.goto(container.url("/"))
@@ -30,44 +30,43 @@ def page(browser: Browser, container: Container, request: pytest.FixtureRequest)
     context.close()
 
 
-def test_the_page_shows_the_way_of_the_request(page: Page, container: Container) -> None:
-    """Four steps, from the browser to the function that answered, with this request's own data."""
+def test_the_landing_page_shows_the_path_of_its_own_request(page: Page, container: Container) -> None:
     expect(page.locator(".way li")).to_have_count(4)
     assert container.address in page.locator(".way").inner_text()
     expect(page.locator(".way li").last).to_contain_text("src/routes.py")
 
 
-def test_the_page_fits_its_screen_and_has_its_style(page: Page) -> None:
-    """Nothing to scroll sideways; the stylesheet came."""
+def test_the_landing_page_has_its_style_and_does_not_scroll_sideways(page: Page) -> None:
     width = page.viewport_size["width"]
     for box in (item.bounding_box() for item in page.locator("main *").all()):
         assert box is None or box["x"] + box["width"] <= width
     assert page.locator(".way li").first.bounding_box()["height"] > 60
 
 
-def test_the_button_asks_the_app(page: Page) -> None:
-    """With JavaScript the answer shows below; without, it is a page of its own."""
+def test_the_button_shows_a_response_of_the_app_also_without_javascript(page: Page) -> None:
     page.get_by_role("button").click()
     expect(page.locator("body")).to_contain_text('"message":"hello"')
 
 
-def test_the_browser_has_nothing_to_complain_of_and_asks_no_other_host(page: Page, container: Container) -> None:
-    """No error in the console, and no third party."""
+def test_the_landing_page_causes_no_browser_error_and_no_request_to_another_host(
+    page: Page, container: Container
+) -> None:
     page.wait_for_load_state("networkidle")
-    assert page.complaints == []
+    assert page.errors == []
     assert page.hosts == {container.address}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_an_error_page_has_its_style_and_fits(browser: Browser, container: Container, scheme: str) -> None:
-    """On a phone, with nothing that the content policy refuses."""
+def test_an_error_page_has_its_style_fits_a_phone_and_keeps_to_its_content_policy(
+    browser: Browser, container: Container, scheme: str
+) -> None:
     page = browser.new_page(viewport=PHONE, color_scheme=scheme)
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text))
     response = page.goto(container.url("/static/.hidden"))
     assert response.status == 404
     assert response.headers["x-request-id"] in page.locator("code").inner_text()
-    colours = {"light": "rgb(247, 245, 240)", "dark": "rgb(18, 24, 27)"}
-    assert page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor") == colours[scheme]
+    colors = {"light": "rgb(247, 245, 240)", "dark": "rgb(18, 24, 27)"}
+    assert page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor") == colors[scheme]
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    assert [text for text in complaints if "404" not in text] == []
+    assert [text for text in errors if "404" not in text] == []

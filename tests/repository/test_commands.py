@@ -2,17 +2,19 @@
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
 
-from conftest import REPO, docker, until
+from conftest import REPO, docker, lay_out, until
 
 IMAGE = f"wsgi-test-{os.getpid()}"
-"""Tag of the image, so that the one of somebody's `make run` stays."""
+"""Tag of the image, so that the tag of somebody's `make run` stays."""
 
 
 def free_port() -> int:
@@ -31,11 +33,11 @@ def name() -> Iterator[str]:
     docker("image", "rm", IMAGE, check=False)
 
 
-def make(*words: str) -> subprocess.CompletedProcess[str]:
-    """Runs make as from a shell."""
+def make(*words: str, folder: Path = REPO) -> subprocess.CompletedProcess[str]:
+    """Run make as from a shell."""
     return subprocess.run(
         ["make", "--no-print-directory", f"IMAGE={IMAGE}", *words],
-        cwd=REPO,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=120,
@@ -96,6 +98,18 @@ def test_make_run_names_the_way_out_when_the_port_is_taken(name: str) -> None:
     assert docker("ps", "--all", "--quiet", f"--filter=name={name}") == ""
 
 
+def test_make_run_leaves_the_container_of_another_project_alone(name: str, tmp_path: Path) -> None:
+    assert make("run", f"PORT={free_port()}", f"NAME={name}").returncode == 0
+    before = docker("inspect", "--format={{.Id}} {{.State.Running}}", name)
+    other = lay_out(tmp_path, "plain")
+    shutil.copy(REPO / "Makefile", other)
+    shutil.copytree(REPO / "tools", other / "tools")
+    ran = make("run", f"PORT={free_port()}", f"NAME={name}", folder=other)
+    assert ran.returncode != 0
+    assert f"container {name} belongs to {REPO}" in ran.stderr
+    assert docker("inspect", "--format={{.Id}} {{.State.Running}}", name) == before
+
+
 def test_make_dev_serves_the_sources_as_they_are_on_disk(name: str) -> None:
     """src/ is mounted, and the development profile chosen."""
     port = free_port()
@@ -126,7 +140,7 @@ def test_bootstrap_tells_who_is_not_root_what_to_do(image: str) -> None:
     """Installing an engine takes root."""
     said = bootstrap_elsewhere(image)
     assert "error: no container engine answers, and only root can install it" in said
-    assert "mend: " in said
+    assert "fix: " in said
 
 
 def test_bootstrap_tells_who_is_not_on_debian_what_to_do(image: str) -> None:

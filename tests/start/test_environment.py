@@ -1,4 +1,4 @@
-"""The app's environment: what the user set, and a variable for each secret."""
+"""The app's environment: what the user set, and a variable for each secret or file with a value."""
 
 import json
 import subprocess
@@ -119,6 +119,104 @@ def test_each_secret_is_a_variable_without_its_last_newline(
     assert container.exec("app-env", "printenv", "multi_line") == "one\n\ntwo"
 
 
+def test_a_file_variable_names_the_file_with_the_value(
+    start: Start, shows_environment: str, secrets: Callable[..., str]
+) -> None:
+    values = {
+        "DATABASE_URL": "postgres://ada:pass word@db/app",
+        "SECRET_KEY": "key",
+        "THREADS": " 3",
+        "TOKEN": "1\n\n2",
+    }
+    mount = secrets(**{f"{name}.txt": f"{value}\n" for name, value in values.items()})
+    files = {f"{name}_FILE": f"/run/secrets/{name}.txt" for name in values}
+    options = [f"--env={name}={path}" for name, path in files.items()]
+    container = start(mount, shows_environment, "--env=TOKEN=", *options, *HARDENED).wait()
+    expected = container_environment(container) | values
+    assert expected.items() >= files.items()
+    assert container.get("/").json() | {LOCALE: ""} == expected | {LOCALE: ""}
+    assert "of 3 threads" in str(container.lines[0]["message"])
+    assert container.exec("app-env", "printenv", "DATABASE_URL") == expected["DATABASE_URL"]
+    run = ("run", "--rm", mount, *options, container.image, "printenv", "DATABASE_URL", "SECRET_KEY")
+    assert docker(*run).splitlines() == [expected["DATABASE_URL"], expected["SECRET_KEY"]]
+
+
+def test_database_url_and_secret_key_may_come_from_a_file_in_any_folder(
+    start: Start, shows_environment: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("files")
+    folder.chmod(0o755)
+    (folder / "url").write_text("postgres://db/app\n")
+    (folder / "key").write_text("from a file\n")
+    files = ("--env=DATABASE_URL_FILE=/etc/shop/url", "--env=SECRET_KEY_FILE=/etc/shop/key")
+    container = start(f"--volume={folder}:/etc/shop:ro", *files, shows_environment).wait()
+    for name, environment in environments(container).items():
+        assert (environment["DATABASE_URL"], environment["SECRET_KEY"]) == ("postgres://db/app", "from a file"), name
+
+
+def test_a_foreign_variable_that_ends_in_file_stays_the_apps_own(
+    start: Start, shows_environment: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whether or not the file exists, and beside the variable without _FILE."""
+    note = tmp_path_factory.mktemp("foreign") / "note"
+    note.write_text("text")
+    note.chmod(0o644)
+    foreign = {
+        "LOG_FILE": "/var/log/missing",
+        "LOG": "stdout",
+        "CONFIG_FILE": "/etc/note",
+        "PROFILE_FILE": "/etc/note",
+        "CACHE_FILE": "/tmp/cache.db",
+        "ACCESS_LOG_FILE": "/etc/note",
+        "APP_FILE": "/app/routes.py",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/var/run/secrets/aws/token",
+        "EMPTY_FILE": "",
+        "_FILE": "/run/secrets/nothing",
+    }
+    container = start(
+        f"--volume={note}:/etc/note:ro", shows_environment, *(f"--env={name}={path}" for name, path in foreign.items())
+    ).wait()
+    expected = container_environment(container)
+    assert expected.items() >= foreign.items()
+    assert "SSL_CERT_FILE" in expected
+    for name, environment in environments(container).items():
+        assert environment == expected, name
+
+
+def test_bad_file_variables_are_reported_together(image: str, secrets: Callable[..., str]) -> None:
+    mount = secrets(both="value", binary=b"\xff", nul="a\0b", large="x" * (1 << 18))
+    bad = {
+        "DATABASE_URL_FILE": "/nowhere/url",
+        "SECRET_KEY_FILE": "/run/secrets/missing",
+        "API_TOKEN": "given",
+        "API_TOKEN_FILE": "/run/secrets/both",
+        "BINARY_FILE": "/run/secrets/binary",
+        "NUL_FILE": "/run/secrets/nul",
+        "LARGE_FILE": "/run/secrets/large",
+        "FOLDER_FILE": "/run/secrets/.",
+        "PORT": "80",
+        "PORT_FILE": "/run/secrets/both",
+        "STOP_DELAY_FILE": "/nowhere/delay",
+    }
+    options = (mount, *(f"--env={name}={value}" for name, value in bad.items()))
+    done = subprocess.run(["docker", "run", "--rm", *options, image], capture_output=True, text=True)
+    assert done.returncode == 78
+    (line,) = (json.loads(line) for line in done.stdout.splitlines())
+    problems = line["message"].removeprefix("startup failed: ").split("; ")
+    for problem in (
+        "DATABASE_URL_FILE is '/nowhere/url': No such file or directory",
+        "SECRET_KEY_FILE is '/run/secrets/missing': No such file or directory",
+        "API_TOKEN and API_TOKEN_FILE are both set",
+        "BINARY_FILE is '/run/secrets/binary': the file must be UTF-8 text",
+        "NUL_FILE is '/run/secrets/nul': the file must not contain a NUL byte",
+        "LARGE_FILE is '/run/secrets/large': the file must be smaller than 128 KB",
+        "PORT and PORT_FILE are both set",
+        "STOP_DELAY_FILE is '/nowhere/delay': No such file or directory",
+    ):
+        assert sum(each.startswith(problem) for each in problems) == 1, problem
+    assert docker("run", "--rm", *options, image, "echo", "hello").splitlines()[-1] == "hello"
+
+
 def test_files_that_cannot_be_variables_are_skipped(
     start: Start, shows_environment: str, secrets: Callable[..., str]
 ) -> None:
@@ -158,9 +256,12 @@ def test_a_command_of_docker_run_runs_with_bad_settings_after_a_warning(image: s
     assert "PORT is 'http'" in printed
 
 
-def test_app_env_runs_a_command_in_the_apps_folder_and_returns_its_exit_code(container: Container) -> None:
-    assert container.exec("app-env", "pwd") == "/app"
-    assert container.exec("app-env", "python3", "-c", "import sys; print(sys.prefix)") == "/venv"
+@pytest.mark.parametrize("run", ["run", "app-env"])
+def test_run_runs_a_command_in_the_apps_folder_and_returns_its_exit_code(container: Container, run: str) -> None:
+    assert docker("exec", "--workdir=/tmp", container.id, run, "pwd") == "/app"
+    assert container.exec(run, "python3", "-c", "import sys; print(sys.prefix)") == "/venv"
     for command, code in (("sh", "-c", "exit 3"), 3), (("no-such-command",), 127), (("/app/routes.py",), 126):
-        done = subprocess.run(["docker", "exec", container.id, "app-env", *command], capture_output=True, text=True)
+        done = subprocess.run(["docker", "exec", container.id, run, *command], capture_output=True, text=True)
+        assert done.returncode == code, done.stderr
+        done = subprocess.run(["docker", "run", "--rm", container.image, run, *command], capture_output=True, text=True)
         assert done.returncode == code, done.stderr

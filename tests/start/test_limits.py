@@ -1,4 +1,4 @@
-"""Reading what a container may use, on trees that look like /proc and /sys with cgroup v1 and v2."""
+"""CPU and memory limits of the container, read from folders laid out like /proc and /sys of cgroup v1 and v2."""
 
 from pathlib import Path
 
@@ -13,14 +13,14 @@ HOST_NAMESPACE = "0::/system.slice/docker-abc.scope\n"
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with 8 CPUs and 16 GiB."""
+    """Root folder of a machine with 8 CPUs and 16 GiB."""
     monkeypatch.setattr(limits.os, "sched_getaffinity", lambda _: set(range(8)))
     write(tmp_path, {"proc/meminfo": "MemFree: 1 kB\nMemTotal:       16777216 kB\n"})
     return tmp_path
 
 
 def write(root: Path, files: dict[str, str]) -> None:
-    """Writes files, and the folders that they are in."""
+    """Write files, and create their folders."""
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
@@ -37,7 +37,7 @@ def write(root: Path, files: dict[str, str]) -> None:
             "its cpuset",
             16 << 30,
             "the machine",
-            id="v2: limits that are none",
+            id="v2: unlimited",
         ),
         pytest.param(V2, {"cpu.max": "50000 100000\n"}, 0.5, "its CPU quota", 16 << 30, "the machine", id="v2: quota"),
         pytest.param(
@@ -53,7 +53,7 @@ def write(root: Path, files: dict[str, str]) -> None:
             "its cpuset",
             16 << 30,
             "the machine",
-            id="v2: the tighter one of two",
+            id="v2: the tighter of two limits",
         ),
         pytest.param(
             HOST_NAMESPACE,
@@ -67,7 +67,7 @@ def write(root: Path, files: dict[str, str]) -> None:
             "its CPU quota",
             512 << 20,
             "its memory limit",
-            id="v2: its own path, and the one above",
+            id="v2: its own cgroup, and the parent",
         ),
         pytest.param(
             V1,
@@ -80,7 +80,7 @@ def write(root: Path, files: dict[str, str]) -> None:
             "the machine",
             16 << 30,
             "the machine",
-            id="v1: limits that are none",
+            id="v1: unlimited",
         ),
         pytest.param(
             V1,
@@ -116,11 +116,11 @@ def write(root: Path, files: dict[str, str]) -> None:
             "the machine",
             128 << 20,
             "its memory limit",
-            id="v1: the host's view",
+            id="v1: cgroup namespace of the host",
         ),
     ],
 )
-def test_the_tightest_limit_counts(
+def test_the_tightest_limit_counts_and_is_named(
     root: Path,
     cgroup: str,
     files: dict[str, str],
@@ -129,6 +129,5 @@ def test_the_tightest_limit_counts(
     memory: int,
     memory_from: str,
 ) -> None:
-    """And it is said which one it is."""
     write(root, {"proc/self/cgroup": cgroup, **{f"sys/fs/cgroup/{name}": text for name, text in files.items()}})
     assert limits.read(root) == limits.Limits(cpus, cpus_from, memory, memory_from)

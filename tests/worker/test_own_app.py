@@ -1,4 +1,4 @@
-"""Bring your own app: any src/ whose routes.py binds `app` works, and no other file has to know."""
+"""Any app in src/ works, and no other file has to be changed for it. tests/worker/test_find_app.py finds it."""
 
 import json
 import random
@@ -18,46 +18,46 @@ Start = Callable[..., Container]
 Context = Callable[..., Path]
 
 
-def complaint(tree: Path) -> str:
-    """What a build that must fail prints while it runs, without the commands that it echoes."""
+def build_error(tree: Path) -> str:
+    """Return the output of a build that fails, without the commands that it prints."""
     command = [REPO / "tools/build", "--progress=plain", "--label", SESSION_LABEL, tree]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode != 0, "it was built"
+    assert done.returncode != 0, "the build did not fail"
     return "\n".join(re.findall(r"^#\d+ \d+\.\d+ (.*)", done.stderr, re.MULTILINE))
 
 
 def healthy(container: Container) -> bool:
-    """Whether the image's own health check is content."""
+    """Return True if the health check of the image succeeds."""
     command = json.loads(docker("inspect", "--format={{json .Config.Healthcheck.Test}}", container.id))
     return container.exec(*command[1:]).startswith("healthy")
 
 
-# --- httpbin: everything that HTTP has, from a plain requirements.txt ---
+# --- httpbin: most features of HTTP, installed from a plain requirements.txt ---
 
 
 @pytest.fixture(scope="module")
 def httpbin(context: Context, start: Start) -> Container:
-    """httpbin, as PyPI has it."""
+    """Container of httpbin from PyPI."""
     return start(image=build(context("httpbin"))).wait()
 
 
 def chunks() -> Iterator[bytes]:
-    """A body without a length: it is sent in chunks."""
+    """Yield a body that requests sends as chunks."""
     yield b"one,"
     yield b"two"
 
 
 def bytes_of_seed(seed: int, count: int) -> bytes:
-    """What httpbin's /bytes has to answer."""
-    dice = random.Random(seed)
-    return bytes(dice.randint(0, 255) for _ in range(count))
+    """Return the response of httpbin's /bytes."""
+    generator = random.Random(seed)
+    return bytes(generator.randint(0, 255) for _ in range(count))
 
 
 PNG = re.compile(rb"\A\x89PNG\r\n\x1a\n.*IEND....\Z", re.DOTALL)
 OK, MOVED, PARTIAL, UNCHANGED = 200, 302, 206, 304
 
-# What is sent, and what has to come back: the status, these headers among others, and a body that has this JSON in it,
-# or this text, or is these bytes, or matches this pattern. HOST is host and port as the client knows them.
+# Request line, options of requests.request, expected status, some expected headers, and the body: a part of its JSON, a
+# part of its text, all of its bytes, or a pattern. HOST stands for the published host and port.
 HTTPBIN = [
     ("GET /get?a=1&a=2&b=%C3%A9", {}, OK, {}, {"args": {"a": ["1", "2"], "b": "é"}, "url": "http://HOST/get?a=1&a=2&b=é"}),
     ("HEAD /get", {}, OK, {"Content-Type": "application/json"}, b""),
@@ -119,14 +119,14 @@ HTTPBIN = [
 
 
 def includes(whole: object, part: object) -> bool:
-    """Whether `part` is in `whole`: of a dict, each of its keys is."""
+    """Return True if both are equal, or if each item of the dictionary `part` is in the dictionary `whole`."""
     if isinstance(part, dict) and isinstance(whole, dict):
         return all(key in whole and includes(whole[key], value) for key, value in part.items())
     return whole == part
 
 
 @pytest.mark.parametrize(("request_line", "sent", "status", "headers", "body"), HTTPBIN)
-def test_httpbin_answers_as_it_does_by_itself(
+def test_httpbin_responds_as_on_its_own_server(
     httpbin: Container,
     request_line: str,
     sent: dict[str, object],
@@ -134,7 +134,6 @@ def test_httpbin_answers_as_it_does_by_itself(
     headers: dict[str, str],
     body: dict[str, object] | str | bytes | re.Pattern[bytes],
 ) -> None:
-    """Neither Nginx nor uWSGI changes what it was asked, or what it says."""
     method, path = request_line.split(" ", 1)
     sent = {"allow_redirects": False} | sent
     if callable(sent.get("data")):
@@ -156,123 +155,21 @@ def test_httpbin_answers_as_it_does_by_itself(
         assert body.search(answer.content), answer.content
 
 
-# --- Django's admin: sessions, CSRF, a database, static files of a library ---
-
-
-@pytest.fixture(scope="module")
-def django(context: Context, start: Start) -> Container:
-    """Django's admin, in a container that may write nowhere but to /tmp and /run."""
-    return start(*HARDENED, "--env=SECRET_KEY=a key for tests", image=build(context("django"))).wait()
-
-
-class Admin:
-    """Somebody at Django's admin."""
-
-    def __init__(self, container: Container) -> None:
-        self.origin = container.url("")
-        self.session = requests.Session()
-
-    def open(self, path: str) -> requests.Response:
-        """Looks at a page."""
-        return self.session.get(self.origin + path, timeout=DEADLINE)
-
-    def submit(self, path: str, origin: str | None = None, **fields: str) -> requests.Response:
-        """Fills a page's form and sends it, as a browser that says where it comes from."""
-        token = re.search('name="csrfmiddlewaretoken" value="(.+?)"', self.open(path).text)
-        assert token, f"{path} has no form"
-        return self.session.post(
-            self.origin + path,
-            data={"csrfmiddlewaretoken": token[1], **fields},
-            headers={"Origin": origin or self.origin, "Referer": (origin or self.origin) + path},
-            timeout=DEADLINE,
-        )
-
-    def login(self, **options: str) -> requests.Response:
-        """Logs in as the superuser."""
-        return self.submit("/admin/login/?next=/admin/", username="ada", password="lovelace", **options)
-
-
-@pytest.fixture
-def admin(django: Container) -> Iterator[Admin]:
-    """A browser that has been nowhere yet."""
-    admin = Admin(django)
-    with admin.session:
-        yield admin
-
-
-def test_djangos_admin_logs_in(admin: Admin) -> None:
-    """The login form leads to the index, which greets the user by name."""
-    index = admin.login()
-    assert index.url == f"{admin.origin}/admin/"
-    assert "<strong>Ada</strong>" in index.text
-
-
-def test_djangos_admin_refuses_a_wrong_password(admin: Admin) -> None:
-    """The form comes back, and nobody is logged in."""
-    answer = admin.submit("/admin/login/?next=/admin/", username="ada", password="babbage")
-    assert "Please enter the correct username and password" in answer.text
-    assert "/login/" in admin.open("/admin/").url
-
-
-def test_djangos_csrf_check_knows_the_published_port(admin: Admin) -> None:
-    """A form from the same host and another port is refused, without CSRF_TRUSTED_ORIGINS."""
-    other = admin.login(origin="http://127.0.0.1")
-    assert other.status_code == 403
-    assert "Origin checking failed" not in other.text, "debug is on"
-    assert admin.login().status_code == 200
-
-
-def test_djangos_admin_adds_an_object(admin: Admin) -> None:
-    """What one worker has written, the list of the next request shows."""
-    admin.login()
-    added = admin.submit("/admin/auth/group/add/", name="Analysts <&>")
-    assert "was added successfully" in added.text
-    listed = [admin.open("/admin/auth/group/").text for _ in range(8)]
-    assert all("Analysts &lt;&amp;&gt;" in page for page in listed)
-
-
-def test_djangos_admin_logs_out(admin: Admin) -> None:
-    """After it the index asks for a login again."""
-    token = re.search('name="csrfmiddlewaretoken" value="(.+?)"', admin.login().text)
-    out = admin.session.post(
-        f"{admin.origin}/admin/logout/",
-        data={"csrfmiddlewaretoken": token[1]},
-        headers={"Origin": admin.origin},
-        timeout=DEADLINE,
-    )
-    assert "Logged out" in out.text
-    assert "/login/" in admin.open("/admin/").url
-
-
-def test_djangos_static_files_are_served(admin: Admin) -> None:
-    """Each style sheet and script that the admin's page names comes from Django, as /app/static has none."""
-    page = admin.login().text
-    files = re.findall(r'(?:href|src)="(/static/[^"]+\.(?:css|js))"', page)
-    assert files
-    for file in files:
-        answer = admin.open(file)
-        assert answer.status_code == 200, file
-        assert answer.headers["Content-Type"].startswith(("text/css", "text/javascript")), file
-
-
 # --- Builds ---
 
 
 def test_an_app_without_requirements_builds_and_serves(context: Context, start: Start) -> None:
-    """A function in routes.py is enough."""
     container = start(image=build(context("plain"))).wait()
     assert container.get("/").text == "plain hello\n"
     assert container.get("/static/file.txt").text == "plain static\n"
 
 
-def test_a_python_2_file_lying_around_does_not_stop_the_build(context: Context, start: Start) -> None:
-    """What nobody imports needn't compile."""
+def test_a_file_of_python_2_that_is_not_imported_does_not_fail_the_build(context: Context, start: Start) -> None:
     container = start(image=build(context("plain", **{"old.py": "print 'hello'\n"}))).wait()
     assert container.get("/").text == "plain hello\n"
 
 
-def test_an_app_that_only_its_owner_may_read_serves_once_built_in(context: Context, start: Start) -> None:
-    """The modes that a build host's umask left don't matter."""
+def test_an_app_that_only_its_owner_may_read_serves_after_the_build(context: Context, start: Start) -> None:
     tree = context("plain")
     for path in (tree / "src", *(tree / "src").rglob("*")):
         path.chmod(0o700 if path.is_dir() else 0o600)
@@ -287,23 +184,23 @@ six==1.17.0 \\
 """
 
 
-def test_a_lock_that_no_longer_fits_fails_the_build(context: Context) -> None:
-    """Its message names the command that mends it."""
-    said = complaint(context("plain", **{"requirements.txt": "six==1.16.0\n", "requirements.lock": LOCK}))
-    assert "six==1.16.0" in said
-    assert "run make lock" in said
+def test_a_lock_that_is_out_of_date_fails_the_build_and_the_message_names_make_lock(context: Context) -> None:
+    error = build_error(context("plain", **{"requirements.txt": "six==1.16.0\n", "requirements.lock": LOCK}))
+    assert "six==1.16.0" in error
+    assert "make lock" in error
 
 
 @pytest.mark.parametrize(
     ("requirement", "named"),
     [
-        pytest.param("flask==3.1.*\nwerkzeug<3", "depends on werkzeug>=3", id="a library of a library"),
-        pytest.param("no-such-release-of-six==9999\nsix==9999", "no-such-release-of-six", id="nothing there"),
+        pytest.param("flask==3.1.*\nwerkzeug<3", "depends on werkzeug>=3", id="conflict"),
+        pytest.param("no-such-release-of-six==9999\nsix==9999", "no-such-release-of-six", id="unknown package"),
     ],
 )
-def test_requirements_that_cannot_be_met_fail_the_build(context: Context, requirement: str, named: str) -> None:
-    """pip's message names the package."""
-    assert named in complaint(context("plain", **{"requirements.txt": f"{requirement}\n"}))
+def test_requirements_that_cannot_be_met_fail_the_build_and_the_message_names_the_package(
+    context: Context, requirement: str, named: str
+) -> None:
+    assert named in build_error(context("plain", **{"requirements.txt": f"{requirement}\n"}))
 
 
 # --- Packages ---
@@ -317,10 +214,10 @@ def app(environ, start_response):
     importable = [name for name in environ["QUERY_STRING"].split(",") if importlib.util.find_spec(name)]
     return [json.dumps({"packages": packages, "importable": importable}).encode()]
 """
-"""An app that shows its packages, and which modules it could import."""
+"""App that returns its packages, and those modules of the query string that it can import."""
 
 CONTAINER_LIBRARIES = ("yaml", "pydantic", "pydantic_settings", "supervisor", "annotated_types", "dotenv")
-"""Modules of the container's packages, at their top level."""
+"""Top-level modules of the container's own packages."""
 
 
 def test_an_app_without_requirements_has_no_packages(start: Start, app: Callable[[str], str], context: Context) -> None:
@@ -330,7 +227,7 @@ def test_an_app_without_requirements_has_no_packages(start: Start, app: Callable
     assert found == "[]"
 
 
-def test_an_app_may_pin_other_versions_of_the_containers_packages(context: Context, start: Start) -> None:
+def test_an_app_can_pin_other_versions_of_the_containers_packages(context: Context, start: Start) -> None:
     pins = {
         "python-dotenv": "1.0.1",
         "typing_extensions": "4.12.2",
@@ -352,21 +249,19 @@ def test_an_app_may_pin_other_versions_of_the_containers_packages(context: Conte
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the plain app, to mount over /app; anyone may write to it."""
+    """Copy of the plain app that any user may write to."""
     folder = shutil.copytree(APPS / "plain", tmp_path / "app")
     folder.chmod(0o777)
     return folder
 
 
 def test_an_app_mounted_read_only_serves(start: Start, folder: Path) -> None:
-    """-v src:/app:ro stands in for a build."""
     container = start(*HARDENED, f"--volume={folder}:/app:ro").wait()
     assert container.get("/").text == "plain hello\n"
     assert container.get("/static/file.txt").text == "plain static\n"
 
 
-def test_an_app_mounted_read_write_serves_and_stays_clean(start: Start, folder: Path) -> None:
-    """The container adds no file of its own, such as __pycache__."""
+def test_the_container_adds_no_file_to_an_app_that_is_mounted_read_write(start: Start, folder: Path) -> None:
     before = sorted(folder.rglob("*"))
     container = start(f"--volume={folder}:/app").wait()
     assert container.get("/").text == "plain hello\n"
@@ -374,24 +269,11 @@ def test_an_app_mounted_read_write_serves_and_stays_clean(start: Start, folder: 
     assert sorted(folder.rglob("*")) == sorted([*before, folder / "written"])
 
 
-OURS = (
-    *("runtime", "settings", "logs", "health", "check", "limits", "prepare", "supervise", "profiles", "logging_"),
-    *("wsgi", "app", "config", "values", "environment", "worker", "admin", "log", "start", "build", "policy", "load"),
-    *("healthcheck", "instrument", "app_logs", "assets", "pid1", "metrics", "nginx"),
-)
-PYTHONS = (
-    "signal",
-    "json",
-    "queue",
-    "socket",
-    "subprocess",
-    "select",
-    "pathlib",
-    "contextlib",
-    "http",
-    "runpy",
-    "logging",
-)
+CONTAINER_MODULES = """
+    runtime settings logs health check limits prepare supervise profiles logging_ wsgi app config values environment
+    worker admin log start build policy load healthcheck instrument app_logs assets pid1 metrics nginx
+""".split()  # noqa: SIM905
+STANDARD_MODULES = "signal json queue socket subprocess select pathlib contextlib http runpy logging".split()  # noqa: SIM905
 
 NAMES = """\
 import importlib
@@ -401,22 +283,22 @@ def app(environ, start_response):
     start_response("200 OK", [])
     return [",".join(importlib.import_module(name).__file__ for name in names).encode()]
 """
-"""Imports modules, and tells which files it got."""
+"""App that imports the modules of the query string, and returns their files."""
 
 
 @pytest.mark.parametrize("options", [(), ("--env=PYTHONPATH=/app",)], ids=["as it is", "PYTHONPATH=/app"])
-def test_the_apps_own_modules_never_stand_in_for_the_containers(
+def test_an_app_can_have_modules_with_the_names_of_the_containers_and_of_the_standard_library(
     start: Start, app: Callable[[str], str], tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    """Whatever they are called, it starts, is healthy, reloads and stops; the app gets its own."""
+    """The app imports its own modules, and the container still starts, is healthy, reloads and stops."""
     mount = app(NAMES)
-    for name in OURS + CONTAINER_LIBRARIES:
+    names = [*CONTAINER_MODULES, *CONTAINER_LIBRARIES]
+    for name in names:
         (tmp_path / f"{name}.py").write_text("")
-    for name in PYTHONS:
-        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name}.py is the app\\'s')")
+    for name in STANDARD_MODULES:
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('the app has its own {name}.py')")
     container = start(mount, "--env=PROCESSES=1", *options).wait()
 
-    names = OURS + CONTAINER_LIBRARIES
     assert container.get(f"/?{','.join(names)}").text.split(",") == [f"/app/{name}.py" for name in names]
     assert container.get("/?routes").text == "/app/routes.py"
     assert healthy(container)
@@ -427,7 +309,7 @@ def test_the_apps_own_modules_never_stand_in_for_the_containers(
     assert container.exit_code() == 0
 
 
-def test_a_flask_app_may_have_packages_with_the_names_of_the_containers(
+def test_a_flask_app_can_have_packages_with_the_names_of_the_containers_modules(
     start: Start, app: Callable[[str], str], tmp_path: Path
 ) -> None:
     mount = app(
@@ -436,16 +318,16 @@ def test_a_flask_app_may_have_packages_with_the_names_of_the_containers(
         "app = Flask(__name__)\n"
         "app.get('/<name>')(lambda name: importlib.import_module(name).__file__)\n"
     )
-    for name in OURS:
+    for name in CONTAINER_MODULES:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("")
     container = start(mount).wait()
-    for name in OURS:
+    for name in CONTAINER_MODULES:
         assert container.get(f"/{name}").text == f"/app/{name}/__init__.py"
 
 
-def test_a_flask_app_may_have_an_mmap_of_its_own(start: Start, app: Callable[[str], str], tmp_path: Path) -> None:
-    """Which the private port's list of endpoints takes from the standard library."""
+def test_a_flask_app_can_have_its_own_module_mmap(start: Start, app: Callable[[str], str], tmp_path: Path) -> None:
+    """The worker uses mmap of the standard library for the scoreboard."""
     mount = app("from flask import Flask\nimport mmap\napp = Flask(__name__)\napp.get('/')(lambda: mmap.__file__)\n")
     (tmp_path / "mmap.py").write_text("")
     assert start(mount).wait().get("/").text == "/app/mmap.py"
@@ -454,11 +336,13 @@ def test_a_flask_app_may_have_an_mmap_of_its_own(start: Start, app: Callable[[st
 # --- uWSGI's own API ---
 
 
-def test_an_app_of_uwsgidecorators_ticks_and_reloads(start: Start, tmp_path: Path) -> None:
-    """Its timer runs, and HUP loads its new code while every request is answered."""
+def test_timer_and_postfork_functions_of_uwsgidecorators_are_called_also_after_a_reload(
+    start: Start, tmp_path: Path
+) -> None:
     folder = shutil.copytree(APPS / "decorators", tmp_path / "app")
     container = start(f"--volume={folder}:/app:ro", "--env=PROCESSES=2").wait()
     until(lambda: container.get("/").json()["ticks"] > 0, "the timer ticks")
+    assert container.get("/").json()["forked"]
 
     routes = folder / "routes.py"
     routes.write_text(routes.read_text().replace("VERSION = 1", "VERSION = 2"))
@@ -470,4 +354,5 @@ def test_an_app_of_uwsgidecorators_ticks_and_reloads(start: Start, tmp_path: Pat
         return {answer["worker"] for answer in answers if answer["version"] == 2} == {1, 2}
 
     until(replaced, "both workers run the new code")
+    assert all(answer["forked"] for answer in answers)
     until(lambda: container.get("/").json()["ticks"] > 0, "the new code's timer ticks")

@@ -1,7 +1,4 @@
-"""A faithful WSGI environment: what a client sends is what the app gets, and what the app sends is what arrives.
-
-The app is tests/apps/probe, mounted over the image's own. Sockets are raw where a client library would tidy up.
-"""
+"""The WSGI environment (PEP 3333): requests reach the app unchanged, and its responses reach the client unchanged."""
 
 import hashlib
 import http.client
@@ -18,45 +15,46 @@ from email.message import Message
 import pytest
 import requests
 
+import raw_http
 from conftest import DEADLINE, REPO, Container, until
 
 PROBE = REPO / "tests/apps/probe"
 NOISE = random.Random(0).randbytes(50_000_000)
-"""What uploads are made of: no part of it looks like another."""
+"""Content of uploads."""
 
 
 @dataclass
 class Answer:
-    """A response."""
+    """Response to a raw request."""
 
     status: int
     headers: Message
     body: bytes
 
     @property
-    def told(self) -> dict:
-        """What the echo of the probe tells."""
+    def echo(self) -> dict:
+        """Environment, length and digest of the body that reached the app."""
         assert self.status == 200, (self.status, self.body)
         return json.loads(self.body)
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment that the app was called with."""
-        return self.told["environ"]
+        """Environment that the app was called with."""
+        return self.echo["environ"]
 
 
 class Connection:
-    """One connection to a container, which sends exactly what it is told to."""
+    """Connection that sends requests as raw bytes."""
 
     def __init__(self, opened: socket.socket) -> None:
         self.socket = opened
 
     def send(self, line: str, *headers: str, body: bytes = b"") -> None:
-        """Sends a request: its first line, its headers, its body."""
+        """Send a request: request line, headers, body."""
         self.socket.sendall("\r\n".join([line, *headers, "", ""]).encode() + body)
 
     def receive(self, method: str = "GET") -> Answer:
-        """Reads the response to a request of that method."""
+        """Read the response to a request of that method."""
         response = http.client.HTTPResponse(self.socket, method=method)
         response.begin()
         return Answer(response.status, response.headers, response.read())
@@ -67,33 +65,30 @@ Ask = Callable[..., Answer]
 
 @contextmanager
 def connect(address: tuple[str, int]) -> Iterator[Connection]:
-    """Opens a connection, and closes it again."""
+    """Open a connection for the block."""
     with socket.create_connection(address, timeout=DEADLINE) as opened:
         yield Connection(opened)
 
 
 @pytest.fixture(scope="module")
 def probe(start: Callable[..., Container]) -> Container:
-    """A container that serves the probe with the default settings."""
     return start(f"--volume={PROBE}:/app:ro").wait()
 
 
 @pytest.fixture(scope="module")
 def address(probe: Container) -> tuple[str, int]:
-    """Host and port of the probe."""
-    host, port = probe.address.rsplit(":", 1)
-    return host, int(port)
+    return raw_http.address(probe)
 
 
 @pytest.fixture(scope="module")
 def base(address: tuple[str, int]) -> str:
-    """The probe's URL, without a path."""
+    """URL of the probe without a path."""
     return "http://{}:{}".format(*address)
 
 
 @pytest.fixture(scope="module")
 def ask(address: tuple[str, int]) -> Ask:
-    """Sends one request on a connection of its own: ask(LINE, HEADER..., body=)."""
+    """Send a request on a new connection: ask(REQUEST LINE, HEADER..., body=, host=)."""
 
     def ask(line: str = "GET / HTTP/1.1", *headers: str, body: bytes = b"", host: str = "localhost") -> Answer:
         if host:
@@ -107,13 +102,13 @@ def ask(address: tuple[str, int]) -> Ask:
     return ask
 
 
-def arrived_whole(told: dict, body: bytes) -> bool:
-    """Whether the app read `body`, byte for byte."""
-    return (told["length"], told["sha256"]) == (len(body), hashlib.sha256(body).hexdigest())
+def received_all(echo: dict, body: bytes) -> bool:
+    """Return True if the app has read exactly this body."""
+    return (echo["length"], echo["sha256"]) == (len(body), hashlib.sha256(body).hexdigest())
 
 
 def pieces(body: bytes, size: int) -> Iterator[bytes]:
-    """The body in pieces; requests sends an iterator in chunks."""
+    """Yield the body in pieces, which requests sends as chunks."""
     return (body[start : start + size] for start in range(0, len(body), size))
 
 
@@ -123,86 +118,58 @@ def pieces(body: bytes, size: int) -> Iterator[bytes]:
 @pytest.mark.parametrize(
     ("length", "size"), [(0, 1), (1, 1), (3000, 1), (65_536, 4096), (1_000_001, 1000), (9_000_000, 65_537)]
 )
-def test_a_chunked_upload_arrives_whole(base: str, length: int, size: int) -> None:
-    """Nginx undoes the chunks, and the app is told the length instead of being told to look for chunks."""
+def test_a_chunked_upload_reaches_the_app_complete_and_with_a_content_length(base: str, length: int, size: int) -> None:
+    """Werkzeug reads an empty body if the environment has Transfer-Encoding."""
     body = NOISE[:length]
-    told = requests.post(f"{base}/upload", data=pieces(body, size), timeout=DEADLINE).json()
-    assert arrived_whole(told, body)
-    assert "HTTP_TRANSFER_ENCODING" not in told["environ"]
-    assert told["environ"]["CONTENT_LENGTH"] == str(length)
+    echo = requests.post(f"{base}/upload", data=pieces(body, size), timeout=DEADLINE).json()
+    assert received_all(echo, body)
+    assert "HTTP_TRANSFER_ENCODING" not in echo["environ"]
+    assert echo["environ"]["CONTENT_LENGTH"] == str(length)
 
 
-def test_chunks_may_have_extensions_and_trailers(ask: Ask) -> None:
-    """What HTTP allows around a chunk is no part of the body, and a trailer is no header."""
+def test_chunk_extensions_and_trailers_do_not_reach_the_app(ask: Ask) -> None:
     answer = ask(
         "POST /upload HTTP/1.1",
         "Host: localhost",
         "Transfer-Encoding: Chunked\r\n\r\n5;name=value\r\nhello\r\n0\r\nX-Trailer: 1",
         host="",
     )
-    assert arrived_whole(answer.told, b"hello")
+    assert received_all(answer.echo, b"hello")
     assert "HTTP_X_TRAILER" not in answer.environ
 
 
 @pytest.mark.parametrize("length", [1, 65_535, 65_536, 65_537, 9_000_000])
-def test_an_upload_arrives_whole(base: str, length: int) -> None:
-    """Around the size of a buffer and far above it, every byte arrives."""
+def test_an_upload_reaches_the_app_complete(base: str, length: int) -> None:
     body = NOISE[:length]
-    assert arrived_whole(requests.put(f"{base}/upload", data=body, timeout=DEADLINE).json(), body)
+    assert received_all(requests.put(f"{base}/upload", data=body, timeout=DEADLINE).json(), body)
 
 
-@pytest.mark.parametrize("way", ["all", "bytes", "line", "lines", "iteration"])
+@pytest.mark.parametrize("method", ["all", "bytes", "line", "lines", "iteration"])
 @pytest.mark.parametrize("body", [b"", b"one\ntwo\n\nlast", b"long line " * 20_000 + b"\nlast\n"], ids=len)
-def test_every_way_to_read_the_body_gives_the_same(base: str, way: str, body: bytes) -> None:
-    """wsgi.input is a file with read, readline, readlines and iteration, and it ends where the body ends."""
-    assert requests.post(f"{base}/read?{way}", data=body, timeout=DEADLINE).content == body
+def test_every_method_of_wsgi_input_reads_the_whole_body(base: str, method: str, body: bytes) -> None:
+    assert requests.post(f"{base}/read?{method}", data=body, timeout=DEADLINE).content == body
 
 
-@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunks"])
-def test_a_body_above_the_limit_is_refused(base: str, chunked: bool) -> None:
-    """MAX_BODY_SIZE is 10 MB by default, however the body is sent."""
+@pytest.mark.parametrize("chunked", [False, True], ids=["Content-Length", "chunked"])
+def test_by_default_bodies_of_more_than_10_mb_are_refused(base: str, chunked: bool) -> None:
     body = NOISE[: 10 * 1024 * 1024 + 1]
     data = pieces(body, 65_536) if chunked else body
     assert requests.post(f"{base}/upload", data=data, timeout=DEADLINE).status_code == 413
-    assert arrived_whole(requests.post(f"{base}/upload", data=body[1:], timeout=DEADLINE).json(), body[1:])
+    assert received_all(requests.post(f"{base}/upload", data=body[1:], timeout=DEADLINE).json(), body[1:])
 
 
-def test_a_raised_limit_lets_large_bodies_in(start: Callable[..., Container]) -> None:
-    """With MAX_BODY_SIZE=64m, 50 MB arrive whole, in chunks as well."""
-    roomy = start("--env=MAX_BODY_SIZE=64m", f"--volume={PROBE}:/app:ro").wait().url("/upload")
-    assert arrived_whole(requests.put(roomy, data=NOISE, timeout=DEADLINE).json(), NOISE)
-    assert arrived_whole(requests.put(roomy, data=pieces(NOISE, 1_000_000), timeout=DEADLINE).json(), NOISE)
+def test_a_body_of_50_mb_reaches_the_app_if_max_body_size_allows_it(start: Callable[..., Container]) -> None:
+    url = start("--env=MAX_BODY_SIZE=64m", f"--volume={PROBE}:/app:ro").wait().url("/upload")
+    assert received_all(requests.put(url, data=NOISE, timeout=DEADLINE).json(), NOISE)
+    assert received_all(requests.put(url, data=pieces(NOISE, 1_000_000), timeout=DEADLINE).json(), NOISE)
 
 
-def test_an_early_answer_to_an_unread_body_arrives(base: str) -> None:
-    """An app that doesn't read 5 MB still gets its answer through, every time."""
-    body = NOISE[:5_000_000]
-    answers = [requests.post(f"{base}/early", data=body, timeout=DEADLINE) for _ in range(30)]
-    assert [(answer.status_code, answer.content) for answer in answers] == [(200, b"early")] * 30
-
-
-def test_who_waits_for_100_continue_gets_it(address: tuple[str, int]) -> None:
-    """A client that asks before it sends its body, as curl does, is told to go on."""
+def test_a_client_that_expects_100_continue_gets_it(address: tuple[str, int]) -> None:
     with connect(address) as connection:
         connection.send("POST / HTTP/1.1", "Host: localhost", "Content-Length: 4", "Expect: 100-continue")
         assert connection.socket.recv(100).startswith(b"HTTP/1.1 100 ")
         connection.socket.sendall(b"body")
-        assert arrived_whole(connection.receive().told, b"body")
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        ("Content-Length: 4", "Transfer-Encoding: chunked"),
-        ("Content-Length: 4", "Content-Length: 5"),
-        ("Content-Length: +4",),
-        ("Transfer-Encoding: chunked, chunked",),
-    ],
-    ids=" and ".join,
-)
-def test_a_body_of_unclear_length_is_refused(ask: Ask, headers: tuple[str, ...]) -> None:
-    """Two readings of one request are what smugglers live on."""
-    assert ask("POST / HTTP/1.1", *headers).status in (400, 501)
+        assert received_all(connection.receive().echo, b"body")
 
 
 # --- Host, target, path and query ---
@@ -221,15 +188,15 @@ def test_a_body_of_unclear_length_is_refused(ask: Ask, headers: tuple[str, ...])
         ("name:", "name"),
     ],
 )
-def test_the_app_sees_the_host_and_port_that_were_asked_for(ask: Ask, host: str, seen: str) -> None:
-    """The port belongs to the host: without it, links and CSRF checks fail on every port but 80."""
+def test_the_app_gets_the_host_with_its_port(ask: Ask, host: str, seen: str) -> None:
+    """Without the port, links and CSRF checks fail on every port except 80."""
     environ = ask(host=host).environ
     assert environ["HTTP_HOST"] == environ["HTTP_X_FORWARDED_HOST"] == seen
     assert environ["SERVER_NAME"] == re.sub(r":\d+$", "", seen)
 
 
-def test_a_request_without_host_has_a_server_name(ask: Ask) -> None:
-    """HTTP/1.0 knows no Host, and WSGI knows no empty SERVER_NAME or SERVER_PORT."""
+def test_a_request_without_host_has_a_server_name_and_port(ask: Ask) -> None:
+    """HTTP/1.0 has no Host header, and PEP 3333 forbids an empty SERVER_NAME and SERVER_PORT."""
     environ = ask("GET / HTTP/1.0", host="").environ
     assert environ["SERVER_NAME"]
     assert environ["SERVER_PORT"] == "80"
@@ -250,18 +217,14 @@ def test_a_request_without_host_has_a_server_name(ask: Ask) -> None:
         ("GET /path?at=http://example.org:8123/ HTTP/1.1", "header:9000"),
     ],
 )
-def test_the_host_of_an_absolute_target_beats_the_header(ask: Ask, line: str, seen: str) -> None:
-    """Name and port come from the same place, never one from the target and one from the Host header."""
+def test_host_and_port_of_an_absolute_target_replace_the_host_header(ask: Ask, line: str, seen: str) -> None:
     environ = ask(line, host="header:9000").environ
     assert environ["HTTP_HOST"] == environ["HTTP_X_FORWARDED_HOST"] == seen
     assert environ["PATH_INFO"] == "/path"
 
 
-@pytest.mark.parametrize(
-    "host", ["", "bad/host", "a b", "name\x7f", "n" * 256, "n" * 20_000], ids=lambda host: host[:9]
-)
-def test_a_host_that_cannot_be_one_is_refused(ask: Ask, host: str) -> None:
-    """HTTP/1.1 needs one Host, and a name."""
+@pytest.mark.parametrize("host", ["", "bad/host", "name\x7f", "n" * 20_000], ids=lambda host: host[:9])
+def test_an_invalid_host_in_a_long_request_is_refused(ask: Ask, host: str) -> None:
     assert ask(f"GET /?{'q' * 19_000} HTTP/1.1", f"Host: {host}", host="").status == 400
 
 
@@ -283,8 +246,9 @@ def test_a_host_that_cannot_be_one_is_refused(ask: Ask, host: str) -> None:
         ("/%FF", b"/\xff", ""),
     ],
 )
-def test_path_and_query_are_what_was_asked_for(ask: Ask, target: str, path: str | bytes, query: str) -> None:
-    """PATH_INFO is decoded, in bytes as WSGI writes them; REQUEST_URI and QUERY_STRING are as sent."""
+def test_path_info_is_decoded_and_query_string_and_request_uri_are_not(
+    ask: Ask, target: str, path: str | bytes, query: str
+) -> None:
     environ = ask(f"GET {target} HTTP/1.1").environ
     path = path if isinstance(path, bytes) else path.encode()
     assert environ["PATH_INFO"].encode("latin-1") == path
@@ -294,83 +258,36 @@ def test_path_and_query_are_what_was_asked_for(ask: Ask, target: str, path: str 
 
 
 @pytest.mark.parametrize("target", ["/proxied", "/proxied?a=b"])
-def test_an_app_behind_proxy_fix_builds_the_url_that_was_asked_for(ask: Ask, target: str) -> None:
-    """An app that was made for a proxy, and believes every header of one, finds them all in agreement."""
+def test_an_app_with_proxy_fix_builds_the_url_of_the_request(ask: Ask, target: str) -> None:
     assert ask(f"GET {target} HTTP/1.1", host="name:8080").body.decode() == f"http://name:8080{target}"
 
 
 # --- Headers ---
 
 
-def test_each_parameter_is_sent_to_the_app_once() -> None:
-    """Of a parameter that arrives twice, only chance says which one counts."""
-    names = re.findall(r"^\s*uwsgi_param\s+(\S+)", (REPO / "nginx/uwsgi_params").read_text(), re.MULTILINE)
-    assert sorted(names) == sorted(set(names))
-
-
-def test_content_type_and_length_arrive_once(ask: Ask) -> None:
-    """WSGI has CONTENT_TYPE and CONTENT_LENGTH without HTTP_, and forbids the other two."""
+def test_content_type_and_content_length_have_no_http_variables(ask: Ask) -> None:
     environ = ask("POST / HTTP/1.1", "Content-Type: text/x-test; charset=utf-8", body=b"body").environ
     assert environ["CONTENT_TYPE"] == "text/x-test; charset=utf-8"
     assert environ["CONTENT_LENGTH"] == "4"
     assert not {"HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"} & environ.keys()
 
 
-def test_16_kilobytes_of_cookies_arrive(ask: Ask) -> None:
-    """Single sign-on and its like fill cookies far beyond uWSGI's 4 KB."""
-    cookie = "c=" + "x" * 16_384
-    assert ask("GET / HTTP/1.1", f"Cookie: {cookie}").environ["HTTP_COOKIE"] == cookie
-
-
-def test_the_longest_request_that_nginx_takes_reaches_the_app(ask: Ask) -> None:
-    """The line and the headers may fill nginx's buffers at once without being too much for uWSGI."""
+def test_a_query_and_a_cookie_of_20_kb_each_reach_the_app(ask: Ask) -> None:
+    """They fill Nginx's buffers (large_client_header_buffers) and must fit into uWSGI's (buffer-size)."""
     query, cookie = "q" * 20_000, "c" * 20_000
     environ = ask(f"GET /?{query} HTTP/1.1", f"Cookie: {cookie}").environ
     assert (environ["QUERY_STRING"], environ["HTTP_COOKIE"]) == (query, cookie)
 
 
-@pytest.mark.parametrize(("target", "header", "status"), [("/" + "q" * 21_000, "", 414), ("/", "c" * 21_000, 431)])
-def test_a_longer_request_is_the_clients_fault(ask: Ask, target: str, header: str, status: int) -> None:
-    """What doesn't fit is refused as such, and is no error of the server's."""
-    assert ask(f"GET {target} HTTP/1.1", f"Cookie: {header}").status == status
-
-
-def test_repeated_headers_arrive_as_one(ask: Ask) -> None:
-    """Lists are joined with a comma, cookies with a semicolon, as CGI and HTTP have it."""
+def test_repeated_headers_reach_the_app_as_one_list(ask: Ask) -> None:
+    """RFC 3875, section 4.1.18, and RFC 9113, section 8.2.3, for cookies."""
     environ = ask("GET / HTTP/1.1", "X-Thing: one", "X-Thing: two", "Cookie: a=1", "Cookie: b=2").environ
     assert environ["HTTP_X_THING"] == "one, two"
     assert environ["HTTP_COOKIE"] == "a=1; b=2"
 
 
-def test_an_app_may_send_many_headers(ask: Ask) -> None:
-    """Two cookies of 6 KB are set, both of them."""
-    assert ask("GET /cookies HTTP/1.1").headers.get_all("Set-Cookie") == ["a=" + "a" * 6000, "b=" + "b" * 6000]
-
-
-CLAIMS = {
+FORGED = {
     "X-Forwarded-For": "198.51.100.7",
-    "X-Forwarded-Proto": "https",
-    "X-Forwarded-Protocol": "https",
-    "X-Forwarded-Scheme": "https",
-    "X-Forwarded-Ssl": "on",
-    "X-Forwarded-Host": "evil.example",
-    "X-Forwarded-Port": "4443",
-    "X-Forwarded-Prefix": "/evil",
-    "X-Forwarded-Server": "evil.example",
-    "X-Forwarded-By": "evil.example",
-    "X-Forwarded-User": "evil",
-    "X-Forwarded-Preferred-Username": "evil",
-    "X-Forwarded-Email": "evil@evil.example",
-    "X-Forwarded-Groups": "evil",
-    "Forwarded": "for=198.51.100.7;proto=https;host=evil.example",
-    "X-Real-IP": "198.51.100.7",
-    "X-Scheme": "https",
-    "X-Script-Name": "/evil",
-    "X-Remote-User": "evil",
-    "Remote-User": "evil",
-    "Proxy": "http://evil.example:3128",
-    "X-Request-ID": "evil",
-    "X_Forwarded_For": "198.51.100.7",
     "X_Forwarded_Proto": "https",
     "X-Forwarded_Host": "evil.example",
     "X.Forwarded.For": "198.51.100.7",
@@ -378,26 +295,22 @@ CLAIMS = {
     "Transfer_Encoding": "chunked",
     "Script_Name": "/evil",
 }
-"""What software behind proxies believes, and the same with the other characters that become an underscore."""
+"""Names whose variables are those of other headers, and one plain header; test_hostile.py has the rest."""
 
 
-@pytest.mark.parametrize("name", CLAIMS)
-def test_what_a_client_claims_does_not_reach_the_app(ask: Ask, name: str) -> None:
-    """A claim changes nothing: the app is called as if the header weren't there."""
+@pytest.mark.parametrize("name", FORGED)
+def test_a_forged_header_does_not_reach_the_app(ask: Ask, name: str) -> None:
+    def constant(environ: dict[str, str]) -> dict[str, str]:
+        variable = {"REMOTE_PORT", "HTTP_X_REQUEST_ID", "uwsgi.core"}
+        return {key: value for key, value in environ.items() if key not in variable}
 
-    def steady(environ: dict[str, str]) -> dict[str, str]:
-        volatile = {"REMOTE_PORT", "HTTP_X_REQUEST_ID", "uwsgi.core"}
-        return {key: value for key, value in environ.items() if key not in volatile}
-
-    honest = ask("POST / HTTP/1.1", body=b"body")
-    claiming = ask("POST / HTTP/1.1", f"{name}: {CLAIMS[name]}", f"{name.lower()}: {CLAIMS[name]}", body=b"body")
-    assert steady(claiming.environ) == steady(honest.environ)
-    assert arrived_whole(claiming.told, b"body")
-    assert CLAIMS[name] not in claiming.environ.values()
+    plain = ask("POST / HTTP/1.1", body=b"body")
+    forged = ask("POST / HTTP/1.1", f"{name}: {FORGED[name]}", f"{name.lower()}: {FORGED[name]}", body=b"body")
+    assert constant(forged.environ) == constant(plain.environ)
+    assert received_all(forged.echo, b"body")
 
 
-def test_the_client_is_the_peer_and_the_scheme_is_http(ask: Ask) -> None:
-    """Every header that names client or scheme says what is so."""
+def test_all_variables_of_the_client_and_of_the_scheme_agree(ask: Ask) -> None:
     environ = ask().environ
     assert ipaddress.ip_address(environ["REMOTE_ADDR"])
     assert environ["REMOTE_ADDR"] == environ["HTTP_X_FORWARDED_FOR"] == environ["HTTP_X_REAL_IP"]
@@ -405,8 +318,7 @@ def test_the_client_is_the_peer_and_the_scheme_is_http(ask: Ask) -> None:
     assert "HTTPS" not in environ
 
 
-def test_a_request_has_one_id_of_our_making(ask: Ask) -> None:
-    """The app and the client get the same X-Request-ID, which the client can't choose."""
+def test_app_and_client_get_the_same_request_id_and_the_client_cannot_choose_it(ask: Ask) -> None:
     answer = ask("GET / HTTP/1.1", "X-Request-ID: chosen")
     assert re.fullmatch("[0-9a-f]{32}", answer.environ["HTTP_X_REQUEST_ID"])
     assert answer.headers.get_all("X-Request-ID") == [answer.environ["HTTP_X_REQUEST_ID"]]
@@ -417,19 +329,17 @@ def test_a_request_has_one_id_of_our_making(ask: Ask) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"])
 def test_every_method_reaches_the_app_with_its_body(ask: Ask, method: str) -> None:
-    """Also those that seldom have a body, or that few have heard of."""
     answer = ask(f"{method} / HTTP/1.1", body=b"body")
     assert answer.environ["REQUEST_METHOD"] == method
-    assert arrived_whole(answer.told, b"body")
+    assert received_all(answer.echo, b"body")
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
-def test_the_validator_of_wsgi_has_no_complaint(ask: Ask, probe: Container, method: str) -> None:
-    """wsgiref.validate, the standard's own judge, stands between uWSGI and the app."""
+def test_wsgiref_validate_has_no_complaint(ask: Ask, probe: Container, method: str) -> None:
     body = b"" if method in ("GET", "HEAD") else b"body"
     answer = ask(f"{method} /valid?a=b HTTP/1.1", body=body)
     assert answer.status == 200
-    assert method == "HEAD" or arrived_whole(answer.told, body)
+    assert method == "HEAD" or received_all(answer.echo, body)
     assert "wsgiref" not in probe.log
     assert "without being closed" not in probe.log
 
@@ -444,8 +354,7 @@ def test_the_validator_of_wsgi_has_no_complaint(ask: Ask, probe: Container, meth
         ("HEAD /static/missing HTTP/1.1", 200),
     ],
 )
-def test_a_response_without_body_leaves_the_connection_usable(address: tuple[str, int], line: str, status: int) -> None:
-    """Not one byte follows the headers, so the next response on the connection is read as what it is."""
+def test_a_response_without_body_keeps_the_connection_usable(address: tuple[str, int], line: str, status: int) -> None:
     with connect(address) as connection:
         connection.send(line, "Host: localhost")
         connection.send("GET /next HTTP/1.1", "Host: localhost", "Connection: close")
@@ -456,21 +365,19 @@ def test_a_response_without_body_leaves_the_connection_usable(address: tuple[str
     assert b'"PATH_INFO": "/next"' in rest
 
 
-def test_head_tells_the_length_that_get_would_have(ask: Ask) -> None:
-    """A HEAD request is answered with the headers of the GET."""
+def test_head_has_the_headers_of_get(ask: Ask) -> None:
     head, get = (ask(f"{method} /early HTTP/1.1") for method in ("HEAD", "GET"))
     assert head.headers["Content-Length"] == get.headers["Content-Length"] == "5"
     assert head.headers["Content-Type"] == get.headers["Content-Type"]
 
 
 @pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
-def test_a_streamed_response_arrives_whole(ask: Ask, version: str) -> None:
-    """A generator's pieces arrive in order, none missing, to the last one."""
+def test_a_streamed_response_is_complete(ask: Ask, version: str) -> None:
     assert ask(f"GET /stream {version}").body == b"".join(f"{number}\n".encode() * 50 for number in range(1000))
 
 
-def test_a_stream_that_asks_for_it_is_not_buffered(base: str) -> None:
-    """With X-Accel-Buffering: no, as for server-sent events, the first piece arrives before the second is made."""
+def test_a_response_with_x_accel_buffering_no_is_not_buffered(base: str) -> None:
+    """Server-sent events depend on it."""
     with requests.get(f"{base}/drip", stream=True, timeout=DEADLINE) as response:
         lines = response.iter_lines(chunk_size=None)
         assert next(lines) == b"first"
@@ -479,20 +386,19 @@ def test_a_stream_that_asks_for_it_is_not_buffered(base: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["end", "client"])
-def test_a_response_is_closed_at_its_end(base: str, ask: Ask, end: str) -> None:
-    """WSGI promises to call close(), where apps let go of what they hold, even when the client has gone away."""
+def test_close_is_called_at_the_end_of_a_response_and_when_the_client_has_gone(base: str, ask: Ask, end: str) -> None:
     with requests.get(f"{base}/closing?{end}", stream=True, timeout=DEADLINE) as response:
         assert next(response.iter_content(6)) == b"piece\n"
     until(lambda: ask("GET /closed HTTP/1.1").status == 200, "close() is called")
 
 
 @pytest.mark.parametrize("kind", ["file", "memory"])
-def test_a_file_is_sent_from_where_it_was_left(ask: Ask, kind: str) -> None:
-    """wsgi.file_wrapper begins at the current position, as WSGI demands, and takes what has no descriptor."""
+def test_wsgi_file_wrapper_sends_a_file_from_its_current_position(ask: Ask, kind: str) -> None:
+    """PEP 3333 requires it also for objects without a file descriptor."""
     assert ask(f"GET /rest?{kind} HTTP/1.1").body == (PROBE / "static/note.txt").read_bytes()[5:]
 
 
-# --- Static files ---
+# --- Paths below and beside the static files ---
 
 
 @pytest.mark.parametrize(
@@ -513,58 +419,32 @@ def test_a_file_is_sent_from_where_it_was_left(ask: Ask, kind: str) -> None:
         "//static/note.txt",
     ],
 )
-def test_nothing_but_static_is_served(ask: Ask, target: str) -> None:
-    """The app's source and its neighbours are no files to nginx: such a path is a question to the app."""
+def test_a_path_that_leaves_the_static_folder_reaches_the_app_unchanged(ask: Ask, target: str) -> None:
     answer = ask(f"GET {target} HTTP/1.1")
     assert answer.environ["REQUEST_URI"] == target
 
 
-@pytest.mark.parametrize("target", ["/static/..%5croutes.py", "/static//..//routes.py"])
-def test_code_below_static_is_not_even_looked_for(ask: Ask, target: str) -> None:
-    """Whatever the path may mean."""
-    assert ask(f"GET {target} HTTP/1.1").status == 404
-
-
-@pytest.mark.parametrize("target", ["/../routes.py", "/static/../../app/routes.py", "/static/note.txt%00.css"])
-def test_a_path_that_leads_nowhere_is_refused(ask: Ask, target: str) -> None:
-    """Above the root there is nothing, and a path has no zero byte."""
-    assert ask(f"GET {target} HTTP/1.1").status == 400
-
-
-def test_a_static_file_is_served_by_nginx(ask: Ask) -> None:
-    """It comes with what browsers need to ask for it only once."""
-    answer = ask("GET /static/note.txt HTTP/1.1")
-    assert answer.body == (PROBE / "static/note.txt").read_bytes()
-    assert answer.headers["ETag"]
-    assert answer.headers["Last-Modified"]
-    again = ask("GET /static/note.txt HTTP/1.1", f"If-None-Match: {answer.headers['ETag']}")
-    assert (again.status, again.body) == (304, b"")
-
-
 @pytest.mark.parametrize("name", sorted(path.name for path in (PROBE / "static/texts").iterdir()))
 def test_static_text_is_utf_8(ask: Ask, name: str) -> None:
-    """Every kind of text says its encoding, so that no browser guesses."""
     assert ask(f"GET /static/texts/{name} HTTP/1.1").headers.get_content_charset() == "utf-8"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 @pytest.mark.parametrize("target", ["/static/missing", "/static/texts/", "/static/note.txt/more", "/static"])
-def test_what_is_not_in_static_is_answered_by_the_app(ask: Ask, method: str, target: str) -> None:
-    """Packages with static folders of their own live below the same path, with every method and body."""
+def test_a_missing_static_file_is_answered_by_the_app(ask: Ask, method: str, target: str) -> None:
+    """Flask extensions serve static files of their own below the same path."""
     body = NOISE[:1_000_000]
     answer = ask(f"{method} {target} HTTP/1.1", body=body)
     assert answer.environ["PATH_INFO"] == target
     assert answer.environ["REQUEST_METHOD"] == method
-    assert arrived_whole(answer.told, body)
+    assert received_all(answer.echo, body)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_a_static_file_cannot_be_written_to(ask: Ask, method: str) -> None:
-    """Nginx only reads: any other method on an existing file is the app's affair."""
-    assert arrived_whole(ask(f"{method} /static/note.txt HTTP/1.1", body=b"body").told, b"body")
+def test_other_methods_for_a_static_file_reach_the_app(ask: Ask, method: str) -> None:
+    assert received_all(ask(f"{method} /static/note.txt HTTP/1.1", body=b"body").echo, b"body")
 
 
-def test_a_static_folder_without_its_slash_leads_nowhere_else(ask: Ask) -> None:
-    """Inside the container the port is another one, so a redirect must not name it."""
+def test_a_redirect_to_a_static_folder_does_not_name_the_containers_port(ask: Ask) -> None:
     answer = ask("GET /static/texts HTTP/1.1", host="name:8080")
     assert answer.headers.get("Location", "/static/texts/") == "/static/texts/"

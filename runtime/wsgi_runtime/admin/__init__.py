@@ -1,1 +1,1 @@
-"""The admin program."""
+"""The admin program: metrics and the status page on the admin port."""

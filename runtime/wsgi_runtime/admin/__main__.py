@@ -1,7 +1,7 @@
-"""The admin program: counts requests, and answers on the admin port.
+"""Entry point of the admin program: it counts requests, and serves the admin port.
 
-nginx passes requests for the admin port to its unix socket. It serves one at a time: whoever asks too often waits, and
-nobody else does.
+Nginx passes requests for the admin port to this program's unix socket. It serves them one at a time, so that a client
+that asks too often delays only other requests for the admin port.
 """
 
 import os
@@ -13,17 +13,16 @@ import threading
 from http.server import BaseHTTPRequestHandler
 from typing import ClassVar
 
-from wsgi_runtime import logs
+from wsgi_runtime import METRICS_FIFO, logs
 from wsgi_runtime.admin.metrics import Metrics
 from wsgi_runtime.admin.status import Status
-from wsgi_runtime.fifo import open_metrics_fifo
 from wsgi_runtime.scoreboard import Scoreboard
 
 LISTENING_FD = 0
-"""supervisord opens the socket."""
+"""supervisord opens the listening socket."""
 
 NICENESS = 10
-"""Requests of the app's users come first."""
+"""Scheduling priority (nice(2)): requests to the app come first."""
 
 CLIENT_TIMEOUT_SECONDS = 10
 
@@ -31,8 +30,8 @@ READ_BYTES = 1 << 18
 
 
 def count(metrics: Metrics) -> None:
-    """Count nginx's lines, for ever."""
-    fifo, rest = open_metrics_fifo(), b""
+    """Count the lines that Nginx writes, forever."""
+    fifo, rest = os.open(METRICS_FIFO, os.O_RDWR | os.O_NONBLOCK), b""
     while True:
         if select.select([fifo], [], [], 1)[0]:
             try:
@@ -46,14 +45,14 @@ def count(metrics: Metrics) -> None:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers one request."""
+    """Handles one request."""
 
     status: ClassVar[Status]
     timeout = CLIENT_TIMEOUT_SECONDS
     protocol_version = "HTTP/1.0"
 
     def do_GET(self) -> None:
-        """/metrics, /status and /status.json; / leads to /status."""
+        """Serve /metrics, /status and /status.json; redirect / to /status."""
         path = self.path.partition("?")[0]
         if path == "/":
             self.send_response(302)
@@ -75,12 +74,8 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer 405 to a method that is not known, instead of 501."""
+        """Send 405 for an unknown method, instead of 501."""
         super().send_error(405 if code == 501 else code, message, explain)
-
-    def address_string(self) -> str:
-        """Return nothing: the client is nginx."""
-        return ""
 
     def log_message(self, *_: object) -> None:
         """Log nothing."""

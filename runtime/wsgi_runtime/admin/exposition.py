@@ -19,7 +19,7 @@ from wsgi_runtime.scoreboard import resident_memory
 
 @dataclass(eq=False)
 class Collector:
-    """Families that were collected already, as prometheus_client wants them."""
+    """Gives prometheus_client families that have been collected already."""
 
     families: list[Any]
 
@@ -30,12 +30,12 @@ class Collector:
 
 def families(metrics: Metrics, status: dict[str, Any]) -> Iterator[Any]:
     """Yield each family of our own metrics."""
-    yield counter("wsgi_requests", "Requests answered.", dict(metrics.requests), "method", "status")
+    yield counter("wsgi_requests", "Requests that got a response.", dict(metrics.requests), "method", "status")
     yield durations(metrics)
-    yield gauge("wsgi_requests_in_flight", "Requests that workers serve.", {(): metrics.in_flight()})
+    yield gauge("wsgi_requests_in_flight", "Requests that are being served.", {(): metrics.in_flight()})
     yield counter("wsgi_sent_bytes", "Bytes sent to clients.", {(): metrics.sent})
     yield counter("wsgi_received_bytes", "Bytes received from clients.", {(): metrics.received})
-    yield counter("wsgi_cache_requests", "Requests that nginx looked up in its cache.", metrics.cache, "status")
+    yield counter("wsgi_cache_requests", "Requests that Nginx looked up in its cache.", metrics.cache, "status")
     exceptions = metrics.exceptions_by_type()
     yield counter("wsgi_exceptions", "Exceptions that the app did not handle.", exceptions, "type")
 
@@ -45,31 +45,31 @@ def families(metrics: Metrics, status: dict[str, Any]) -> Iterator[Any]:
     requests = {worker: count for (name, worker), count in metrics.totals.items() if name == "requests"}
     yield counter("wsgi_worker_requests", "Requests that a worker has served.", requests, "worker")
     respawns = {(): metrics.total("respawns")}
-    yield counter("wsgi_worker_respawns", "Workers that were started again after their death.", respawns)
+    yield counter("wsgi_worker_respawns", "Worker processes started again after the previous one died.", respawns)
     kills = {"deadline": status["kills"]}
-    yield counter("wsgi_worker_kills", "Workers given up for requests that exceeded REQUEST_TIMEOUT.", kills, "reason")
+    yield counter("wsgi_worker_kills", "Workers replaced because a request exceeded REQUEST_TIMEOUT.", kills, "reason")
     if status["queue"] is not None:
         yield gauge("wsgi_listen_queue_requests", "Requests that wait for a worker.", {(): status["queue"]})
-    yield gauge("wsgi_nginx_connections", "Connections to nginx.", status["connections"], "state")
+    yield gauge("wsgi_nginx_connections", "Connections to Nginx.", status["connections"], "state")
     dropped = {(): metrics.board.dropped_lines}
-    yield counter("wsgi_log_dropped_lines", "Log lines dropped, because nobody read them.", dropped)
+    yield counter("wsgi_log_dropped_lines", "Log lines dropped because the log reader was too slow.", dropped)
 
-    yield counter("wsgi_program_restarts", "Programs started again.", status["restarts"], "program")
+    yield counter("wsgi_program_restarts", "Restarts of a program.", status["restarts"], "program")
     reloads = {result: status["reloads"].get(result, 0) for result in ("success", "failure")}
-    yield counter("wsgi_reloads", "Replacements of uWSGI, by whether the new one came up.", reloads, "result")
-    yield gauge("wsgi_healthy", "1 if the status page shows no problem.", {(): status["healthy"]})
-    yield gauge("wsgi_start_time_seconds", "Start of the container, in Unix time.", {(): status["start"]})
+    yield counter("wsgi_reloads", "Replacements of uWSGI by a new instance.", reloads, "result")
+    yield gauge("wsgi_healthy", "1 if the status page shows no problem, otherwise 0.", {(): status["healthy"]})
+    yield gauge("wsgi_start_time_seconds", "Time when the container started, in Unix time.", {(): status["start"]})
     versions = status["versions"]
-    yield gauge("wsgi_build_info", "Versions that run.", {tuple(versions.values()): 1}, *versions)
+    yield gauge("wsgi_build_info", "Versions in the container.", {tuple(versions.values()): 1}, *versions)
 
 
 def counter(name: str, text: str, values: Mapping[Any, float], *labels: str) -> Any:
-    """Return a family of counters; the keys of `values` are the labels' values."""
+    """Return a family of counters; the keys of `values` are label values."""
     return _filled(CounterMetricFamily(name, text, labels=labels), values)
 
 
 def gauge(name: str, text: str, values: Mapping[Any, float], *labels: str) -> Any:
-    """Return a family of gauges; the keys of `values` are the labels' values."""
+    """Return a family of gauges; the keys of `values` are label values."""
     return _filled(GaugeMetricFamily(name, text, labels=labels), values)
 
 
@@ -80,8 +80,8 @@ def _filled(family: Any, values: Mapping[Any, float]) -> Any:
 
 
 def durations(metrics: Metrics) -> HistogramMetricFamily:
-    """Return the histogram of requests' durations, by endpoint."""
-    text = "Time from a request's first byte to its answer's last."
+    """Return the histogram of request durations by endpoint."""
+    text = "Time from the first byte of a request to the last byte of its response."
     family = HistogramMetricFamily("wsgi_request_duration_seconds", text, labels=["endpoint"])
     for endpoint, counts in metrics.buckets.items():
         sums = [sum(counts[: index + 1]) for index in range(len(counts))]

@@ -1,7 +1,7 @@
 """Counts of requests and workers.
 
-Requests are counted from lines that nginx writes (nginx/admin.conf): it alone sees what clients see. Workers are read
-from the scoreboard.
+Nginx writes a line for each request (nginx/admin.conf), because only Nginx knows which response the client got. Counts
+of workers come from the scoreboard.
 """
 
 import contextlib
@@ -16,33 +16,33 @@ from typing import Any
 from wsgi_runtime.scoreboard import Bank, Scoreboard
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-"""Others are counted as one: clients can invent them."""
+"""Methods with a label of their own. All others are `other`: clients can invent methods."""
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """Upper bounds of the histogram of durations, in seconds."""
 
 ESCAPED = re.compile(r"\\x[0-9A-F]{2}")
-"""How nginx logs what is not ASCII (ngx_http_log_module, log_format)."""
+"""Form of bytes in Nginx's log that are not ASCII (ngx_http_log_module, log_format)."""
 
 MAX_NAMES = 500
-"""Endpoints, or exceptions, that are told apart."""
+"""Endpoints, and types of exceptions, that have a label of their own."""
 
 PERIOD_SECONDS, PERIODS = 5, 60
-"""The status page's charts: the time that each point stands for, and the number of points."""
+"""Charts of the status page: the time of each point, and the number of points."""
 
 
 @dataclass
 class Period:
-    """What happened in PERIOD_SECONDS seconds, for the charts."""
+    """Counts of PERIOD_SECONDS seconds, for one point of the charts."""
 
     start: float
-    """Of time.monotonic()."""
+    """Value of time.monotonic()."""
     requests: int = 0
     errors: int = 0
     durations: Counter[float] = field(default_factory=Counter)
 
     def point(self) -> dict[str, Any]:
-        """Its point in the charts; durations are in seconds, and None if there was no request."""
+        """Return the point; durations are in seconds, and None without a request."""
         return {
             "requests": self.requests,
             "errors": self.errors,
@@ -60,13 +60,13 @@ class Period:
         return None
 
 
-NOTHING_PUBLISHED = {"programs": {}, "restarts": {}, "reloads": {}, "kills": 0, "queue": None, "bank": 0}
+NOTHING_PUBLISHED = {"programs": {}, "restarts": {}, "reloads": {}, "kills": 0, "bank": 0}
 
 
 class Metrics:
-    """Counts since this program has started, and the last minutes for the status page.
+    """Counts since the start of this program, and the last minutes for the charts.
 
-    Two threads use them: `lock` is held while they change, and while they are read as a whole.
+    Two threads use them, so `lock` is held while they change, and while they are read as a whole.
     """
 
     def __init__(self, board: Scoreboard) -> None:
@@ -83,18 +83,16 @@ class Metrics:
         self.points: deque[dict[str, Any]] = deque([Period(0).point()] * PERIODS, maxlen=PERIODS)
         self._period = Period(time.monotonic())
         self.state: dict[str, Any] = dict(NOTHING_PUBLISHED)
-        """What PID 1 has published last."""
+        """State that PID 1 published last."""
         self.totals: Counter[tuple[str, int]] = Counter()
-        """Counts of each worker by its number: requests, exceptions, respawns."""
+        """Counts by name (requests, exceptions, respawns) and number of the worker."""
         self._last: dict[tuple[int, int, int, str], int] = {}
         self._next_look = 0.0
 
-    # --- what is told ---
-
     def count(self, lines: list[bytes]) -> None:
-        """Counts requests: lines of nginx/admin.conf's log_format. Equal ones, under load the most, are read once."""
+        """Count requests from lines in the log_format of nginx/admin.conf. Equal lines are parsed once."""
         for line, count in Counter(lines).items():
-            with contextlib.suppress(ValueError):  # a line that is none: its writer was killed
+            with contextlib.suppress(ValueError):  # an incomplete line of a worker that was killed
                 self._count(line.decode(errors="replace").split("\t"), count)
 
     def _count(self, values: list[str], count: int) -> None:
@@ -119,7 +117,7 @@ class Metrics:
         if status.startswith("5"):
             self._period.errors += count
             request_id, _, path = failure.partition(" ")
-            path = path.partition("?")[0]  # a query may hold what is secret
+            path = path.partition("?")[0]  # a query may contain a secret
             self.errors.appendleft(
                 {
                     "time": time.time(),
@@ -144,7 +142,7 @@ class Metrics:
         if time.monotonic() - self._period.start >= PERIOD_SECONDS:
             self.points.append(self._period.point())
             self._period = Period(self._period.start + PERIOD_SECONDS)
-        with contextlib.suppress(ValueError):  # PID 1 is writing it just now
+        with contextlib.suppress(ValueError):  # PID 1 is writing it
             self.state = self.board.state()
         last = {}
         for bank in self.banks():
@@ -160,8 +158,6 @@ class Metrics:
                     last[key] = value
         self._last = last
 
-    # --- what is read ---
-
     def banks(self) -> list[Bank]:
         """Return the banks of the uWSGI instances that run: more than one during a replacement."""
         return [bank for bank in self.board.banks if bank.master]
@@ -175,16 +171,16 @@ class Metrics:
         return sum(len(bank.busy()) for bank in self.banks())
 
     def workers_by_state(self) -> dict[str, int]:
-        """Return the number of workers that serve a request, and of those that don't."""
+        """Return the number of workers that serve a request, and of the others."""
         busy = len({worker.start for worker, _, _ in self.bank().busy()})
         return {"busy": busy, "idle": len(self.bank().workers) - busy}
 
     def total(self, name: str) -> int:
-        """Return one of the counts of workers, over all of them."""
+        """Return a count of `totals`, summed over all workers."""
         return sum(count for (each, _), count in self.totals.items() if each == name)
 
     def exceptions_by_type(self) -> dict[str, int]:
-        """Return the exceptions that the app did not handle: Flask's by type, those of other apps as `other`."""
+        """Return the unhandled exceptions: those in Flask by type, those of other apps as `other`."""
         return {**self.exceptions, "other": self.exceptions["other"] + self.total("exceptions")}
 
 

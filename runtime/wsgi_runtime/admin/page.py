@@ -1,4 +1,4 @@
-"""/status: what /status.json says, as a page for people. Its script only fetches it again and puts it in place."""
+"""/status: the content of /status.json as a page. Its script fetches the page again and replaces the old content."""
 
 from html import escape
 from pathlib import Path
@@ -14,18 +14,18 @@ POLICY = (
     f"script-src {' '.join(sources(HTML, 'script'))}; connect-src 'self'; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""The page's Content-Security-Policy: nothing but its own style and script."""
+"""Content-Security-Policy of the page: its own style and script only."""
 
 PERCENTILES = "p50", "p95", "p99"
 
-WIDTH, HEIGHT = 300, 60
-"""Of a chart, in its own units."""
+CHART_WIDTH, CHART_HEIGHT = 300, 60
+"""Size of a chart, in units of its SVG."""
 
 
 def render(status: dict[str, Any]) -> bytes:
-    """The whole page."""
-    parts = [_header(status), _requests(status), _workers(status), _front(status), _errors(status), _settings(status)]
-    return Template(HTML).substitute(main="\n".join(parts)).encode()
+    """Return the page."""
+    sections = _header, _requests, _workers, _programs, _errors, _settings
+    return Template(HTML).substitute(main="\n".join(section(status) for section in sections)).encode()
 
 
 def _header(status: dict[str, Any]) -> str:
@@ -33,8 +33,8 @@ def _header(status: dict[str, Any]) -> str:
     since = status["since"].replace("T", " ")[:19]
     versions = ", ".join(f"{name} {version}" for name, version in status["versions"].items())
     return f"""
-<header class="{"good" if status["healthy"] else "ill"}">
-<h1>{"Healthy" if status["healthy"] else "Not healthy"}</h1>
+<header class="{"healthy" if status["healthy"] else "unhealthy"}">
+<h1>{"Healthy" if status["healthy"] else "Unhealthy"}</h1>
 {f"<ul>{problems}</ul>" if problems else ""}
 <p>As of {_clock(status["time"])} UTC. Since {since} UTC, {_duration(status["uptime"])}.</p>
 <p>{escape(versions)}</p>
@@ -49,45 +49,45 @@ def _requests(status: dict[str, Any]) -> str:
     slowest = max(point["p99"] or 0 for point in points)
     cards = (
         (
-            "Requests a second",
+            "Requests per second",
             f'<b id="rate">{last["requests_per_second"]:.1f}</b>',
             _chart(points, busiest, requests="requests_per_second"),
-            f"at most {busiest:.1f}",
-            f'<span id="total">{status["requests"]:,}</span> in all',
+            f"peak {busiest:.1f}",
+            f'<span id="total">{status["requests"]:,}</span> in total',
         ),
         (
-            "Answered with an error of the server",
+            "Server errors (5xx)",
             f"<b>{last['error_ratio']:.1%}</b>",
             _chart(points, worst, errors="error_ratio"),
-            f"at most {worst:.1%}",
+            f"peak {worst:.1%}",
             f"{sum(point['errors'] for point in points):,} errors",
         ),
         (
-            "Time to answer",
+            "Response time",
             f"<div>{''.join(percentiles)}</div>",
             _chart(points, slowest, p99="p99", p95="p95", p50="p50"),
-            f"at most {_milliseconds(slowest)}",
+            f"peak {_milliseconds(slowest)}",
             f"{status['in_flight']} in flight",
         ),
     )
     drawn = "".join(
-        f'<section class="card"><h3>{title}</h3>{now}{chart}<p><span>{most}</span><span>{sum_}</span></p></section>'
-        for title, now, chart, most, sum_ in cards
+        f'<section class="card"><h3>{title}</h3>{now}{chart}<p><span>{highest}</span><span>{total}</span></p></section>'
+        for title, now, chart, highest, total in cards
     )
     minutes = len(points) * status["history"]["seconds_each"] // 60
     return f'<h2>Requests, the last {minutes} minutes</h2><div class="cards">{drawn}</div>'
 
 
 def _chart(points: list[dict[str, Any]], top: float, **lines: str) -> str:
-    """An SVG of one line for each class, from the oldest point to the newest; `top` is the height's value."""
-    drawn = []
+    """Return an SVG with one line for each CSS class; `top` is the value at its upper edge."""
+    step, scale = CHART_WIDTH / (len(points) - 1), (CHART_HEIGHT - 6) / (top or 1)
+    drawn = ""
     for line, name in lines.items():
-        places = [
-            f"{index * WIDTH / (len(points) - 1):.1f},{HEIGHT - 2 - (point[name] or 0) / (top or 1) * (HEIGHT - 6):.1f}"
-            for index, point in enumerate(points)
-        ]
-        drawn.append(f'<polyline class="{line}" points="{" ".join(places)}"/>')
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" aria-hidden="true">{"".join(drawn)}</svg>'
+        heights = [CHART_HEIGHT - 2 - (point[name] or 0) * scale for point in points]
+        places = " ".join(f"{index * step:.1f},{height:.1f}" for index, height in enumerate(heights))
+        drawn += f'<polyline class="{line}" points="{places}"/>'
+    size = f"0 0 {CHART_WIDTH} {CHART_HEIGHT}"
+    return f'<svg viewBox="{size}" preserveAspectRatio="none" aria-hidden="true">{drawn}</svg>'
 
 
 def _workers(status: dict[str, Any]) -> str:
@@ -95,32 +95,32 @@ def _workers(status: dict[str, Any]) -> str:
     squares = []
     for worker in status["workers"]:
         longest = worker["running"][0] if worker["running"] else None
-        state, said = worker["state"], worker["state"]
+        state = label = worker["state"]
         if longest:
             share = longest["seconds"] / timeout
             state = "hangs" if share > 1 else "late" if share > 0.2 else "busy"
-            said = f"{state if share > 1 else 'busy'} {_duration(longest['seconds'])}"
+            label = f"{state if share > 1 else 'busy'} {_duration(longest['seconds'])}"
         more = f" and {len(worker['running']) - 1} more" if len(worker["running"]) > 1 else ""
         squares.append(f"""
-<li class="{state}"><span>Worker {worker["id"]}</span><strong>{said}</strong>
+<li class="{state}"><span>Worker {worker["id"]}</span><strong>{label}</strong>
 {f"<b>{escape(longest['endpoint'])}</b><code>{escape(longest['path'][:80])}</code>{more}" if longest else ""}
 <small>{worker["memory"] / 1e6:.0f} MB, {worker["requests"]:,} requests</small></li>""")
     return f'<h2>Workers</h2><ul class="workers">{"".join(squares)}</ul>'
 
 
-def _front(status: dict[str, Any]) -> str:
+def _programs(status: dict[str, Any]) -> str:
     asked = sum(status["cache"].values())
-    hits = f"{status['cache'].get('hit', 0) / asked:.0%} of {asked:,}" if asked else "not asked"
+    hits = f"{status['cache'].get('hit', 0) / asked:.0%} of {asked:,}" if asked else "not used"
     programs = {name: f"{state}, {status['restarts'][name]} restarts" for name, state in status["programs"].items()}
     queue = "unknown" if status["queue"] is None else status["queue"]
     cards = {
-        "Connections to nginx": status["connections"],
-        "On the way": {"wait for a worker": queue, "in flight": status["in_flight"], "hits of the cache": hits},
+        "Connections to Nginx": status["connections"],
+        "Requests now": {"waiting for a worker": queue, "in flight": status["in_flight"], "cache hits": hits},
         "Programs": programs,
         "Since the start": {
-            "workers replaced": status["respawns"],
-            "of them took too long": status["kills"],
-            "reloads, failed": f"{status['reloads'].get('success', 0)}, {status['reloads'].get('failure', 0)}",
+            "worker respawns": status["respawns"],
+            "workers over REQUEST_TIMEOUT": status["kills"],
+            "reloads, failed reloads": f"{status['reloads'].get('success', 0)}, {status['reloads'].get('failure', 0)}",
             "exceptions": sum(status["exceptions"].values()),
         },
     }
@@ -130,7 +130,7 @@ def _front(status: dict[str, Any]) -> str:
         + "</dl></section>"
         for title, rows in cards.items()
     )
-    return f'<h2>Front, programs, and what happened</h2><div class="cards">{"".join(drawn)}</div>'
+    return f'<h2>Connections and programs</h2><div class="cards">{"".join(drawn)}</div>'
 
 
 def _errors(status: dict[str, Any]) -> str:
@@ -142,7 +142,7 @@ def _errors(status: dict[str, Any]) -> str:
         f"<td>{_milliseconds(error['duration'])}</td><td><code>{escape(error['request_id'])}</code></td></tr>"
         for error in status["errors"]
     )
-    names = "".join(f"<th>{name}</th>" for name in ("time", "status", "request", "exception", "took", "request id"))
+    names = "".join(f"<th>{name}</th>" for name in ("time", "status", "request", "exception", "duration", "request ID"))
     return f'<h2>Last errors</h2><table id="errors"><thead><tr>{names}</tr></thead><tbody>{rows}</tbody></table>'
 
 

@@ -1,4 +1,4 @@
-"""/status.json: whether all is well, and what happens; /status shows the same to people."""
+"""/status.json: problems, requests, workers and settings. /status shows the same as a page."""
 
 import contextlib
 import json
@@ -6,12 +6,11 @@ import os
 import platform
 import subprocess
 import time
-from datetime import UTC, datetime
 from email.message import Message
 from typing import Any
 
-from wsgi_runtime import RUN, values
-from wsgi_runtime.admin import exposition, page
+from wsgi_runtime import RUN, __version__, logs, values
+from wsgi_runtime.admin import exposition, listen_queue, page
 from wsgi_runtime.admin.metrics import PERIOD_SECONDS, Metrics
 from wsgi_runtime.healthcheck import RESULT
 from wsgi_runtime.scoreboard import SERVING, Slot, Worker, exists, resident_memory
@@ -19,14 +18,14 @@ from wsgi_runtime.scoreboard import SERVING, Slot, Worker, exists, resident_memo
 POINTS_OF_A_MINUTE = 60 // PERIOD_SECONDS
 
 MAX_ERROR_RATIO = 0.05
-"""A larger part of the last minute's requests with a status of 500 or more is a problem."""
+"""Largest part of the last minute's requests that may fail (status 5xx) without being a problem."""
 
 MIN_EARLY_DEATHS = 3
-"""A worker that has died so often right after its start is a problem."""
+"""Deaths of a worker in a row, right after its start, that are a problem."""
 
 
 class Status:
-    """Makes the answers of the admin port."""
+    """Makes the responses of the admin port."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -38,7 +37,7 @@ class Status:
         self._uwsgi_version = command.stdout.strip()
 
     def page(self, path: str, request: Message) -> tuple[bytes, dict[str, str]]:
-        """Return body and headers of the answer to a GET; no headers if there is no such page."""
+        """Return body and headers of the response to a GET; no headers if the path is unknown."""
         with self._metrics.lock:
             status = self.report(request)
         if path == "/metrics":
@@ -55,20 +54,22 @@ class Status:
         return b"", {}
 
     def report(self, request: Message) -> dict[str, Any]:
-        """Return what /status.json shows: times are RFC 3339, durations are in seconds, sizes in bytes."""
+        """Return the content of /status.json. Times are RFC 3339, durations are in seconds, sizes in bytes."""
         metrics = self._metrics
         state = metrics.state
         workers = [self._worker(number, worker) for number, worker in enumerate(metrics.bank().workers, 1)]
-        problems = self._problems(workers)
+        queue = listen_queue.length()
+        problems = self._problems(workers, queue)
         connections = (request.get("X-Nginx-Connections") or "0 0 0").split()
         return {
             "healthy": not problems,
             "problems": problems,
-            "time": rfc3339(time.time()),
+            "time": logs.timestamp(time.time()),
             "start": self._start,
-            "since": rfc3339(self._start),
+            "since": logs.timestamp(self._start),
             "uptime": round(time.time() - self._start),
             "versions": {
+                "template": __version__,
                 "app": os.environ.get("APP_VERSION") or "unknown",
                 "python": platform.python_version(),
                 "uwsgi": self._uwsgi_version,
@@ -77,7 +78,7 @@ class Status:
             "requests": metrics.requests.total(),
             "in_flight": metrics.in_flight(),
             "programs": state["programs"],
-            "queue": state["queue"],
+            "queue": queue,
             "history": {"seconds_each": PERIOD_SECONDS, "points": list(metrics.points)},
             "workers": workers,
             "connections": dict(zip(("reading", "writing", "waiting"), map(int, connections), strict=True)),
@@ -87,7 +88,7 @@ class Status:
             "kills": state["kills"],
             "restarts": state["restarts"],
             "reloads": state["reloads"],
-            "errors": [{**error, "time": rfc3339(error["time"])} for error in metrics.errors],
+            "errors": [{**error, "time": logs.timestamp(error["time"])} for error in metrics.errors],
             "settings": self._settings,
         }
 
@@ -105,8 +106,8 @@ class Status:
             "memory": resident_memory(worker.pid),
         }
 
-    def _problems(self, workers: list[dict[str, Any]]) -> list[str]:
-        """Return why the container is unhealthy, a sentence for each reason."""
+    def _problems(self, workers: list[dict[str, Any]], queue: int | None) -> list[str]:
+        """Return a sentence for each problem that makes the container unhealthy."""
         state = self._metrics.state
         problems = [f"{name} is {status}" for name, status in state["programs"].items() if status != "running"]
         if (RUN / "stopping").exists():
@@ -116,12 +117,13 @@ class Status:
             problems += [f"the health check reports: {result}"] if result.startswith("unhealthy") else []
         for worker in workers:
             if worker["early_deaths"] >= MIN_EARLY_DEATHS:
-                problems.append(f"worker {worker['id']} has died {worker['early_deaths']} times right after its start")
+                problems.append(f"worker {worker['id']} died {worker['early_deaths']} times right after its start")
             for request in worker["running"]:
                 if request["seconds"] > self._timeout and request["state"] == "computing":
-                    problems.append(f"worker {worker['id']} hangs: {request['path']} takes {request['seconds']:.0f} s")
-        if state["queue"] and all(worker["state"] != "idle" for worker in workers):
-            problems.append(f"every worker is busy, and {state['queue']} requests wait")
+                    duration = f"{request['seconds']:.0f} s"
+                    problems.append(f"worker {worker['id']} hangs: {request['path']} has been running for {duration}")
+        if queue and all(worker["state"] != "idle" for worker in workers):
+            problems.append(f"every worker is busy, and {queue} requests wait")
         minute = list(self._metrics.points)[-POINTS_OF_A_MINUTE:]
         failed, answered = (sum(point[name] for point in minute) for name in ("errors", "requests"))
         if failed > answered * MAX_ERROR_RATIO:
@@ -130,7 +132,7 @@ class Status:
 
 
 def running(slot: Slot) -> dict[str, Any]:
-    """Return a request that runs: its path without the query, endpoint, and how long it has taken."""
+    """Return a running request: its path without the query, its endpoint, and its duration so far."""
     _, path, endpoint = slot.text()
     seconds = round(time.monotonic() - slot.started, 1)
     return {
@@ -139,8 +141,3 @@ def running(slot: Slot) -> dict[str, Any]:
         "seconds": seconds,
         "state": "sending" if slot.since < 0 else "computing",
     }
-
-
-def rfc3339(seconds: float) -> str:
-    """Return a time as RFC 3339 in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""The log program: everything that the other programs print passes here."""
+"""Entry point of the log program: it writes the output of all other programs to the container's output."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from wsgi_runtime.log.pump import Output, Pipe, Pump
 from wsgi_runtime.scoreboard import Scoreboard
 
 FINISH_SECONDS = 1.0
-"""Time for the last lines when it is told to stop."""
+"""Time for the last lines after the stop signal."""
 
 stopping = False
 
@@ -23,15 +23,16 @@ def main() -> None:
         signal.signal(ignored, signal.SIG_IGN)
     board = Scoreboard()
     pipes = [Pipe(fd, CONVERTERS[name]) for name, fd in json.loads(os.environ["LOG_PIPES"]).items()]
-    # Since PEP 475 a signal alone doesn't end a poll.
+    # Since PEP 475 a signal does not end a poll. Python writes a byte to this pipe at each signal.
     wakeup, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(write_end)
-    pump = Pump([*pipes, Pipe(wakeup, lambda _: b"")], Output(1, values.read()["LOG_FORMAT"] == "text"))
+    output = Output(1, values.read()["LOG_FORMAT"] == "text")
+    pump = Pump([*pipes, Pipe(wakeup, lambda _: b"")], output)
     before = board.dropped_lines
     while not stopping:
         pump.turn()
         board.log_turns += 1
-        board.dropped_lines = before + pump.dropped
+        board.dropped_lines = before + output.dropped
     pump.finish(FINISH_SECONDS)
 
 

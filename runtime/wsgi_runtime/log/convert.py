@@ -1,4 +1,4 @@
-"""Lines that programs print, as lines of the log."""
+"""Conversion of the programs' output into lines of the log."""
 
 import contextlib
 import json
@@ -9,23 +9,23 @@ from typing import Any
 from wsgi_runtime.logs import line
 
 PIPE_BUF = 4096
-"""Bytes that are written to a pipe in one piece (pipe(7)): longer lines of two processes can get mixed up."""
+"""Bytes that are written to a pipe in one piece (pipe(7)). Longer lines of two processes can be interleaved."""
 
-# nginx's own words for how bad it is (ngx_core_module, error_log); it has no time and no pid where its file is wrong.
+# Levels of Nginx (ngx_core_module, error_log). Errors in its configuration have no time and no process ID.
 NGINX_ERROR = re.compile(r"(?:nginx:|\S+ \S+) \[(\w+)\] (?:\d+#\d+: )?(.*)")
 NGINX_LEVELS = {"notice": "info", "warn": "warning", "crit": "critical", "alert": "critical", "emerg": "critical"}
 
-# uWSGI has no levels; it prints these when a worker dies, the queue is full, or a call fails.
+# uWSGI has no levels. It prints these words when a worker dies, the queue is full, or a system call fails.
 UWSGI_ERROR = re.compile(r"DAMN|!!!|\b[Ee]rror\b|unable to ")
 
 
 def printed(source: str) -> Callable[[bytes], bytes]:
-    """Return a converter of lines that are nothing but a message."""
+    """Return a converter of lines that are only a message."""
     return lambda text: line("info", source, text.decode(errors="replace"))
 
 
 def access(text: bytes) -> bytes:
-    """Convert a line of nginx's access log: one of ours, or one of an nginx.conf of the app's."""
+    """Convert a line of Nginx's access log, in our format or in that of an app's own nginx.conf."""
     try:
         text.decode()
     except UnicodeDecodeError:
@@ -35,7 +35,7 @@ def access(text: bytes) -> bytes:
 
 
 def nginx_error(text: bytes) -> bytes:
-    """Convert a line of nginx's error log, with its level."""
+    """Convert a line of Nginx's error log."""
     message = text.decode(errors="replace")
     if match := NGINX_ERROR.fullmatch(message):
         return line(NGINX_LEVELS.get(match[1], match[1]), "nginx", match[2])
@@ -43,23 +43,23 @@ def nginx_error(text: bytes) -> bytes:
 
 
 def app(text: bytes) -> bytes:
-    """Convert a line of the app's: one that logging has made, or one that C code or a child process printed."""
+    """Convert a line of the app: from worker/logging.py, or printed by C code or a child process."""
     return text + b"\n" if text.startswith(b'{"time":"') and parse(text) else printed("app")(text)
 
 
 def uwsgi(text: bytes) -> bytes:
-    """Convert what uWSGI itself, or C code, wrote to standard error."""
+    """Convert a line that uWSGI, or C code, printed to standard error."""
     message = text.decode(errors="replace")
     return line("error" if UWSGI_ERROR.search(message) else "info", "uwsgi", message)
 
 
 def supervisord(text: bytes) -> bytes:
-    """Convert a line of PID 1's or of the admin program's."""
+    """Convert a line of PID 1 or of the admin program."""
     return text + b"\n" if parse(text) else printed("supervisord")(text)
 
 
 def parse(text: bytes) -> dict[str, Any]:
-    """Return the record that a line of ours holds, or an empty one for any other line."""
+    """Return the record of a line in our format; an empty one for any other line."""
     with contextlib.suppress(ValueError, RecursionError):
         record = json.loads(text)
         names = ("time", "level", "source", "message")
@@ -75,4 +75,4 @@ CONVERTERS: dict[str, Callable[[bytes], bytes]] = {
     "uwsgi": uwsgi,
     "supervisord": supervisord,
 }
-"""The converter of each pipe, by the pipe's name."""
+"""Converters by the name of their pipe."""

@@ -1,1 +1,1 @@
-"""PID 1, once startup has checked and prepared everything."""
+"""PID 1, after startup has checked the settings and rendered the configuration."""

@@ -1,6 +1,6 @@
 """supervisorctl: `restart uwsgi` and `reload` replace uWSGI without losing a request, as SIGHUP does.
 
-supervisord.ini names both factories: one for PID 1's side (rpcinterface), one for supervisorctl's (ctlplugin).
+supervisord.ini names the factories at the end: PID 1 calls the first two, supervisorctl the third.
 """
 
 import time
@@ -16,38 +16,38 @@ class SupervisorInterface(SupervisorNamespaceRPCInterface):  # type: ignore[misc
     """supervisor's own interface, except that a restart of supervisord is a reload of the app."""
 
     def restart(self) -> bool:
-        """Reload the app: supervisord itself is PID 1, and its end would be the container's."""
-        self.supervisord.reload("supervisorctl reload")
+        """Reload the app: supervisord is PID 1, and its end would be the container's."""
+        self.supervisord.reload.start("supervisorctl reload")
         return True
 
 
 class ReplacementInterface:
-    """Starts a replacement, and tells how it went."""
+    """Starts a replacement of uWSGI, and returns its result."""
 
     def __init__(self, supervisord: Any) -> None:
         self.supervisord = supervisord
 
     def start(self) -> int:
-        """Start one; return the number of replacements that have succeeded, or -1 when there is nothing to replace."""
-        if not self.supervisord.process_groups["uwsgi"].processes["uwsgi"].pid:
+        """Start a replacement; return the number of earlier successes, or -1 if uWSGI is down."""
+        if not self.supervisord.programs.process("uwsgi").pid:
             return -1
-        self.supervisord.reload("supervisorctl restart uwsgi")
+        self.supervisord.reload.start("supervisorctl restart uwsgi")
         return self.results()[0]
 
     def results(self) -> list[int]:
-        """Return how many replacements have succeeded, how many have failed, and 1 while one is under way."""
+        """Return the number of successes, the number of failures, and 1 while a replacement is under way."""
         replacement = self.supervisord.replacement
-        return [replacement.results["success"], replacement.results["failure"], int(replacement.active)]
+        return [*replacement.results.values(), int(replacement.active)]
 
 
 class Control(ControllerPluginBase):  # type: ignore[misc]
-    """supervisorctl's actions that are not supervisor's own."""
+    """Actions of supervisorctl that differ from supervisor's own."""
 
     name = "wsgi"
 
     def __init__(self, controller: Any, **_: Any) -> None:
         self.ctl = controller
-        # supervisorctl looks at its plugins in order, and supervisor's own comes first.
+        # supervisorctl looks up an action in supervisor's own plugin first, but in the controller before that.
         controller.do_restart, controller.do_reload = self.do_restart, self.do_reload
 
     def do_restart(self, arg: str) -> None:
@@ -76,15 +76,15 @@ class Control(ControllerPluginBase):  # type: ignore[misc]
 
 
 def make_supervisor_interface(supervisord: Any, **_: Any) -> SupervisorInterface:
-    """The rpcinterface_factory of `supervisor`."""
+    """Return the interface of the section [rpcinterface:supervisor]."""
     return SupervisorInterface(supervisord)
 
 
 def make_replacement_interface(supervisord: Any, **_: Any) -> ReplacementInterface:
-    """The rpcinterface_factory of `wsgi`."""
+    """Return the interface of the section [rpcinterface:wsgi]."""
     return ReplacementInterface(supervisord)
 
 
 def make_control(controller: Any, **options: Any) -> Control:
-    """The ctl_factory of `wsgi`."""
+    """Return the plugin of the section [ctlplugin:wsgi]."""
     return Control(controller, **options)

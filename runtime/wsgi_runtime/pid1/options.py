@@ -1,7 +1,8 @@
-"""supervisord's options: what its programs get, and where its log goes."""
+"""supervisord's options: the pace of its main loop, the environment of its programs, and its log."""
 
 import contextlib
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,17 +17,29 @@ APP_PROGRAMS = "uwsgi", "prestart"
 """Programs that run the app's code get the app's environment."""
 
 OOM_SCORES = {"uwsgi-next": 700, "uwsgi": 500, "prestart": 500, "admin": 400, "nginx": 100}
-"""Whom the kernel ends first when the container's memory is used up (proc(5), oom_score_adj); never PID 1."""
+"""oom_score_adj (proc(5)) by process name: out of memory, the kernel kills the highest score first. PID 1 has 0."""
 
 
 class PacedPoller(Poller):  # type: ignore[misc]
-    """The poll of supervisor's main loop, which otherwise turns once a second."""
+    """The poll of supervisor's main loop, which otherwise turns once a second, even if a signal comes."""
 
-    seconds = 1.0
+    seconds = 0.0
+    """Longest wait. The first turn does not wait: uWSGI's workers wait for its tick."""
 
-    def poll(self, timeout: float) -> Any:
-        """Wait for at most `timeout` seconds, or fewer."""
-        return super().poll(min(timeout, self.seconds))
+    def __init__(self, options: Any) -> None:
+        super().__init__(options)
+        # Since PEP 475 a signal does not end a poll. Python writes a byte to this pipe at each signal.
+        self._wakeup, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+        self.register_readable(self._wakeup)
+
+    def poll(self, timeout: float) -> tuple[list[int], list[int]]:
+        """Wait for at most `timeout` or `self.seconds`, and at most until the next signal."""
+        readable, writable = super().poll(min(timeout, self.seconds))
+        if self._wakeup in readable:
+            os.read(self._wakeup, 4096)
+            readable.remove(self._wakeup)
+        return readable, writable
 
 
 class Options(ServerOptions):  # type: ignore[misc]
@@ -55,7 +68,7 @@ class Options(ServerOptions):  # type: ignore[misc]
         sys.exit(os.EX_CONFIG)
 
     def make_pipes(self, stderr: bool = True) -> dict[str, int | None]:
-        """Give a program ends of our own pipes, which supervisor will close; its standard input is empty."""
+        """Give a program ends of our own pipes, which supervisor will close. Its standard input is empty."""
         return {
             "child_stdin": os.open(os.devnull, os.O_RDONLY),
             "child_stdout": os.dup(self.child_stdout),
@@ -66,7 +79,7 @@ class Options(ServerOptions):  # type: ignore[misc]
         }
 
     def execve(self, filename: str, argv: list[str], env: dict[str, str]) -> None:
-        """Become a program, in the child process."""
+        """Replace the child process by a program."""
         name = env["SUPERVISOR_PROCESS_NAME"]
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORES.get(name, 0)))
@@ -76,17 +89,14 @@ class Options(ServerOptions):  # type: ignore[misc]
 
 
 class Log(loggers.Handler):  # type: ignore[misc]
-    """supervisord's messages, as lines of the container's log."""
+    """Writes supervisord's messages as lines of the container's log."""
 
     level = loggers.LevelsByName.DEBG
     levels: ClassVar = {"CRIT": "critical", "ERRO": "error", "WARN": "warning", "INFO": "info"}
 
     def emit(self, record: Any) -> None:
-        """Log one message, which is formatted by then or has values beside it."""
+        """Log one message. It is formatted already, unless the record has values beside it."""
         message = record.msg % record.kw if record.kw else record.msg
-        if "without any HTTP authentication" in message:  # the mode of its socket is what keeps others out
+        if "without any HTTP authentication" in message:  # file permissions protect the socket
             return
         logs.write(self.levels.get(record.asdict()["levelname"], "debug"), "supervisord", message)
-
-    def close(self) -> None:
-        """Nothing has to be closed."""

@@ -6,18 +6,17 @@ import os
 import struct
 import termios
 
-from wsgi_runtime.fifo import METRICS_FIFO, open_metrics_fifo
+from wsgi_runtime import METRICS_FIFO
 from wsgi_runtime.log.convert import CONVERTERS
 from wsgi_runtime.log.pump import Output, Pipe, Pump
-from wsgi_runtime.pid1.listeners import out_of_the_way
+from wsgi_runtime.pid1.listeners import above_minimum
 from wsgi_runtime.scoreboard import Scoreboard
 
 CAPACITY_BYTES = 1 << 18
 """Bytes that a pipe holds."""
 
-
 MAX_IDLE_TICKS = 3
-"""Seconds that a program may make no progress before its pipes are emptied."""
+"""Ticks, of one second each, after which the pipes of a program that has not read are emptied."""
 
 FINISH_SECONDS = 0.5
 """Time for the last lines of the log."""
@@ -28,53 +27,53 @@ OUTPUTS = {
     "prestart": ("app", "app"),
     "admin": ("supervisord", "supervisord"),
 }
-"""The pipes that a program's standard output and standard error go to."""
+"""Names of the pipes for the standard output and the standard error of each program."""
 
 
 class Pipes:
-    """The pipes by name."""
+    """Pipes by name."""
 
-    def __init__(self, count_requests: bool) -> None:
-        """`count_requests`: nginx writes a line for each request, for the admin program."""
+    def __init__(self, board: Scoreboard, values: dict[str, str]) -> None:
         self.read_ends: dict[str, int] = {}
-        self.write_ends: dict[str, int] = {}
+        self._write_ends: dict[str, int] = {}
         for name in CONVERTERS:
             ends = os.pipe()
-            self.read_ends[name], self.write_ends[name] = map(out_of_the_way, ends)
+            self.read_ends[name], self._write_ends[name] = map(above_minimum, ends)
             for fd in ends:
                 os.close(fd)
         self._fifos: list[int] = []
-        METRICS_FIFO.unlink(missing_ok=True)
-        if count_requests:
+        if values["ADMIN_PORT"] != "0":
             os.mkfifo(METRICS_FIFO, 0o600)
-            self._fifos.append(open_metrics_fifo())
+            self._fifos.append(os.open(METRICS_FIFO, os.O_RDWR))
         for fd in (*self.read_ends.values(), *self._fifos):
             os.set_blocking(fd, False)
-            with contextlib.suppress(PermissionError):  # the user's other containers have many
+            with contextlib.suppress(PermissionError):  # other containers of this user may have used up the limit
                 fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, CAPACITY_BYTES)
+        # PID 1 never waits for the log program.
+        self.own_end = os.open(f"/proc/self/fd/{self._write_ends['supervisord']}", os.O_WRONLY | os.O_NONBLOCK)
+        self._board = board
+        self._text = values["LOG_FORMAT"] == "text"
         self._turns: dict[str, tuple[int, int]] = {}
-        # PID 1 waits for nobody.
-        self.own_end = os.open(f"/proc/self/fd/{self.write_ends['supervisord']}", os.O_WRONLY | os.O_NONBLOCK)
 
     def of_program(self, name: str) -> tuple[int, int]:
-        """Return the standard output and standard error of a program; those of the log program are the container's."""
+        """Return standard output and standard error of a program. The log program has the container's output."""
         if name == "log":
             return 1, 1
         output, error = OUTPUTS[name]
-        return self.write_ends[output], self.write_ends[error]
+        return self._write_ends[output], self._write_ends[error]
 
-    def finish(self, text: bool) -> None:
-        """Write what the log program has left to the container's output; `text`: as lines for people."""
-        for fd in self.write_ends.values():
+    def finish(self) -> None:
+        """Write the lines that the log program has left to the container's output."""
+        for fd in self._write_ends.values():
             os.close(fd)
         pipes = [Pipe(fd, CONVERTERS[name]) for name, fd in self.read_ends.items()]
-        Pump(pipes, Output(1, text)).finish(FINISH_SECONDS)
+        Pump(pipes, Output(1, self._text)).finish(FINISH_SECONDS)
 
-    def tick(self, board: Scoreboard) -> None:
-        """Empty the pipes whose reader makes no progress, when they are half full: their writers would stall."""
+    def tick(self) -> None:
+        """Empty half-full pipes whose reader makes no progress: their writers would stall."""
         for reader, fds, turns in (
-            ("log", list(self.read_ends.values()), board.log_turns),
-            ("admin", self._fifos, board.admin_turns),
+            ("log", list(self.read_ends.values()), self._board.log_turns),
+            ("admin", self._fifos, self._board.admin_turns),
         ):
             before, idle_ticks = self._turns.get(reader, (turns, 0))
             idle_ticks = idle_ticks + 1 if turns == before else 0

@@ -1,4 +1,4 @@
-"""Checks before a program starts. Each returns its problems, one sentence each."""
+"""Checks before the programs start. Each returns its problems, one sentence each."""
 
 import errno
 import functools
@@ -17,14 +17,33 @@ USER, GROUP = 10001, 0
 """The image's user, as in the Dockerfile."""
 
 NGINX_SETTINGS = (
-    *("MAX_BODY_SIZE", "STATIC_URL", "STATIC_PATH", "STATIC_INDEX", "TRUSTED_PROXIES", "RATE_LIMIT", "CACHE", "CSP"),
-    *("TLS_CERT", "TLS_KEY", "HTTPS_PORT", "ACCESS_LOG", "ADMIN_PORT"),
+    *("MAX_BODY_SIZE", "URL_PREFIX", "STATIC_URL", "STATIC_PATH", "STATIC_INDEX", "TRUSTED_PROXIES", "RATE_LIMIT"),
+    *("CACHE", "CSP", "TLS_CERT", "TLS_KEY", "HTTPS_PORT", "ACCESS_LOG", "ADMIN_PORT"),
 )
-"""Settings that only nginx.conf uses. The values that it names for them begin with the setting's name."""
+"""Settings that only nginx.conf uses, under their own names or names that begin with them."""
+
+UWSGI_SUCCESSORS = {
+    **dict.fromkeys(("module", "wsgi", "wsgi-file", "file", "callable", "mount"), "use the setting APP"),
+    "ini": "use UWSGI_* variables for options, and the setting APP for module and callable",
+    "workers": "use the setting PROCESSES",
+    "cheap": "use the setting PROCESSES, which is a fixed number",
+    "async": "use the setting GREENLETS",
+}
+"""What to use instead of an option of uWSGI that would break the container or have no effect."""
+
+NGINX_VARIABLES = {
+    "NGINX_WORKER_PROCESSES": "Nginx starts one worker for each CPU, so use docker run --cpus",
+    "NGINX_WORKER_CONNECTIONS": "the number follows the container's memory, so use docker run --memory",
+    "NGINX_WORKER_OPEN_FILES": "the number follows the container's limit, so use docker run --ulimit nofile=NUMBER",
+}
+"""Variables of the tiangolo/uwsgi-nginx images that are not settings, and what to use instead."""
+
+NGINX_FOLDER = Path("/etc/nginx/conf.d")
+"""Debian's nginx.conf reads this folder; ours does not."""
 
 
 def drop_privileges() -> list[str]:
-    """Become the image's user if the container was started as root. Return the problem if that fails."""
+    """Switch to the image's user if the container was started as root. Return the problem if that fails."""
     if os.geteuid() != 0:
         return []
     try:
@@ -32,16 +51,16 @@ def drop_privileges() -> list[str]:
         os.setresgid(*[GROUP] * 3)
         os.setresuid(*[USER] * 3)
     except PermissionError:
-        return [f"the container was started as root and must not become user {USER}: remove --user 0 or --cap-drop"]
+        return [f"the container was started as root and cannot switch to user {USER}: remove --user 0 or --cap-drop"]
     return []
 
 
 def folder_problems() -> list[str]:
-    """Return the problems of the folders that startup and the programs read and write."""
+    """Return the problems of the folders that startup and the programs use."""
     problems = []
     secrets = environment.SECRETS
     if secrets.is_dir() and not os.access(secrets, os.R_OK | os.X_OK):
-        problems.append(f"{secrets} must be readable for user {os.getuid()}: change its mode")
+        problems.append(f"{secrets} must be readable by user {os.getuid()}: change its mode")
     folders = " and ".join(str(folder) for folder in (RUN, Path("/tmp")) if not os.access(folder, os.W_OK))  # noqa: S108
     if folders:
         problems.append(f"{folders} must be writable: with --read-only, add --tmpfs /run --tmpfs /tmp to docker run")
@@ -49,16 +68,37 @@ def folder_problems() -> list[str]:
 
 
 def uwsgi_variables(environ: Mapping[str, str]) -> list[str]:
-    """Return the problems of the UWSGI_* variables in the app's environment: uWSGI reads them as its options."""
+    """Return the problems of the UWSGI_* variables in the app's environment, which uWSGI reads as its options."""
     fixed = dict(re.findall(r"^([a-z-]+) *=(?: *\$\(([A-Z_]+)\)$)?", (CONFIG / "uwsgi.ini").read_text(), re.MULTILINE))
     problems = []
     for name in [name for name in environ if name.startswith("UWSGI_")]:
         option = name.removeprefix("UWSGI_").lower().replace("_", "-")
+        setting = fixed.get(option)
+        use = UWSGI_SUCCESSORS.get("cheap" if option.startswith("cheaper") else option, "")
+        use = f"use the setting {setting}" if setting in Settings.model_fields else use
         if option in fixed:
-            use = f"; use the setting {fixed[option]}" if fixed[option] in Settings.model_fields else ""
-            problems.append(f"{name} has no effect: uwsgi.ini sets {option}{use}")
+            problems.append(f"{name} has no effect: uwsgi.ini sets {option}" + (f"; {use}" if use else ""))
+        elif use:
+            problems.append(f"{name} is not supported: {use}")
         elif option not in _uwsgi_options():
             problems.append(f"{name} is not an option of uWSGI")
+    return problems
+
+
+def tiangolo_problems(environ: Mapping[str, str], settings: Settings) -> list[str]:
+    """Return what an image of tiangolo/uwsgi-nginx or tiangolo/uwsgi-nginx-flask has and this container ignores."""
+    problems = [f"{name} is not supported: {use}" for name, use in NGINX_VARIABLES.items() if environ.get(name)]
+    options = APP / "uwsgi.ini"
+    if settings.APP == "auto" and options.exists() and not (APP / "routes.py").exists():
+        text = options.read_text(errors="replace")
+        given = dict(re.findall(r"^\s*(module|callable)\s*=\s*(\S+)", text, re.MULTILINE))
+        module, _, name = given.get("module", "main").partition(":")
+        app = f"{module}:{name or given.get('callable', 'application')}"
+        problems.append(f"{options} is not read: set APP={app}, and UWSGI_* variables for other options")
+    if any(NGINX_FOLDER.glob("*.conf")):
+        problems.append(
+            f"{NGINX_FOLDER} is not read: move its files into {APP}/nginx-http.conf or {APP}/nginx-server.conf"
+        )
     return problems
 
 
@@ -69,7 +109,7 @@ def _uwsgi_options() -> set[str]:
 
 
 def ignored_settings(settings: Settings) -> list[str]:
-    """Return what the app's own error pages lack, and the settings that its own nginx.conf ignores."""
+    """Return the error pages that the app lacks beside its own, and the settings that its own nginx.conf ignores."""
     pages = [APP / "errors" / name for name in ("error.html", "error.json")]
     missing = [f"{page} is missing beside the app's other error pages" for page in pages if not page.exists()]
     if missing and pages[0].parent.is_dir():
@@ -84,6 +124,8 @@ def ignored_settings(settings: Settings) -> list[str]:
     ]
     if not re.search("^PORT$", used, re.MULTILINE):
         problems.append("the app's own nginx.conf must listen on ${PORT}: the container opens that socket")
+    if "/tmp/uwsgi.sock" in files.nginx_text():  # noqa: S108 - tiangolo's images
+        problems.append("the app's own nginx.conf must use unix:/run/uwsgi.sock: uWSGI listens there")
     return problems
 
 
@@ -98,15 +140,15 @@ def nginx_problem() -> list[str]:
 
 
 def port_problem(name: str, port: int) -> list[str]:
-    """Return the problem if a port cannot be listened on. Nginx itself would retry for seconds and then exit."""
+    """Return the problem if the port cannot be opened. Nginx itself would retry for seconds and then exit."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("", port))
         except OSError as error:
             reason = {
-                errno.EACCES: f"only root can use it here; set {name} to 1024 or above",
-                errno.EADDRINUSE: f"another program has it; set another {name}",
+                errno.EACCES: f"only root may open ports below 1024 here; set {name} to 1024 or above",
+                errno.EADDRINUSE: f"another program uses this port; set another {name}",
             }.get(error.errno or 0, str(error))
             return [f"{name} is {port}: {reason}"]
     return []

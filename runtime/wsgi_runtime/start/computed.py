@@ -1,4 +1,4 @@
-"""Values that the configuration files may name: each setting, `auto` computed, and what follows from the machine."""
+"""Values that the configuration files may name: the settings, with `auto` computed, and values of this machine."""
 
 import math
 import re
@@ -15,24 +15,13 @@ PROCESS_BYTES = 96 << 20
 """Memory that PROCESSES=auto plans for each uWSGI process."""
 
 OTHER_BYTES = 64 << 20
-"""Memory that WORKER_MEMORY=auto leaves to Nginx, PID 1 and uWSGI's master."""
+"""Memory that WORKER_MEMORY=auto reserves for Nginx, PID 1 and uWSGI's master."""
 
 MIN_GROWTH_MEGABYTES = 16
-"""The lowest value of WORKER_MEMORY=auto."""
+"""Lowest value of WORKER_MEMORY=auto."""
 
 MAX_FILES = 65536
-"""Upper bound of open files. Programs loop over all of them, or allocate memory for each: 10^9 is too many."""
-
-POLICIES = {
-    "off": "",
-    "minimal": "object-src 'none'; base-uri 'self'$frame_ancestors",
-    "strict": "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'"
-    "$frame_ancestors",
-}
-"""Values of CSP that are names; $frame_ancestors is nginx's (nginx/headers.conf)."""
-
-FRAME_OPTIONS = dict.fromkeys(("minimal", "strict"), "SAMEORIGIN")
-"""X-Frame-Options that says the same as the policy, for old browsers."""
+"""Upper bound of the limit of open files. Programs loop over all of them, or allocate memory for each."""
 
 
 def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
@@ -44,38 +33,38 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         # While one uWSGI replaces another, there are twice as many workers.
         growth = (limit.memory * 8 // 10 - OTHER_BYTES) // (2 * int(named["PROCESSES"])) >> 20
         named["WORKER_MEMORY"] = "0" if limit.memory_from == "the machine" else str(max(MIN_GROWTH_MEGABYTES, growth))
-    if not settings.ADMIN_PORT or "nginx/admin.conf" not in files.nginx_text():
+    if not settings.ADMIN_PORT or "${ADMIN_PORT}" not in files.nginx_text():
         named["ADMIN_PORT"] = "0"
     max_files = _raise_file_limit()
     ipv6 = "[::]" if _has_ipv6() else "127.0.0.1"
     proxies = settings.TRUSTED_PROXIES.split()
-    errors = APP / "errors" if (APP / "errors").is_dir() else CONFIG / "errors"
+    errors = APP / "errors" if (APP / "errors").is_dir() else CONFIG / "nginx/errors"
     page = errors / "error.html"
     rate = re.match(r"\d+", settings.RATE_LIMIT)
     return named | {
+        # Nginx and the health check use the paths that clients ask for.
+        "STATIC_URL": settings.URL_PREFIX + settings.STATIC_URL,
+        "HEALTH_PATH": settings.URL_PREFIX + settings.HEALTH_PATH,
+        "LAZY_APPS": "false" if settings.PRELOAD else "true",
         "PORTS": " ".join(named[name] for name in ports(named)),
         "CONCURRENCY": "greenlets" if settings.GREENLETS else "threads",
         "MAX_FILES": str(max_files),
         "MEMORY_LIMIT": "0" if limit.memory_from == "the machine" else str(limit.memory),
-        # At nginx's level info, clients that close their connection are logged.
+        # At its level info, Nginx logs clients that close their connection.
         "NGINX_LOG_LEVEL": {"debug": "info", "info": "warn", "warning": "warn", "critical": "crit"}.get(
             settings.LOG_LEVEL, settings.LOG_LEVEL
         ),
         # uWSGI exits if its queue is longer than the kernel's limit.
         "LISTEN_BACKLOG": Path("/proc/sys/net/core/somaxconn").read_text().strip(),
-        # Without IPv6, nginx.conf still needs a second address. 127.0.0.1 is part of the first.
+        # Without IPv6, nginx.conf still needs a second address. The first includes 127.0.0.1.
         "LISTEN_IPV6": f"{ipv6}:{settings.PORT}",
         "ADMIN_IPV6": f"{ipv6}:{settings.ADMIN_PORT}",
         "HTTPS_PORT_IPV6": f"{ipv6}:{settings.HTTPS_PORT}",
-        "HTTPS_PORT_IF_ODD": "" if settings.HTTPS_PORT == 443 else f":{settings.HTTPS_PORT}",
         "TRUSTED_PROXIES_GEO": " ".join(f"{network} 1;" for network in proxies),
         "TRUSTED_PROXIES_REALIP": " ".join(f"set_real_ip_from {network};" for network in proxies),
-        # An empty key is not counted.
-        "RATE_LIMIT_KEY": "$client_network" if rate else '""',
+        # Nginx requires a rate also if nothing is limited.
         "RATE_LIMIT_RATE": settings.RATE_LIMIT if rate else "1r/s",
         "RATE_LIMIT_BURST": rate[0] if rate else "1",
-        "CSP_POLICY": POLICIES.get(settings.CSP, settings.CSP),
-        "FRAME_OPTIONS": FRAME_OPTIONS.get(settings.CSP, ""),
         **nginx_memory.sizes(
             limit.memory,
             limit.memory_from != "the machine",
@@ -90,7 +79,7 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
 
 
 def ports(named: dict[str, str]) -> list[str]:
-    """Return the names of the settings whose port is listened on."""
+    """Return the names of the settings whose ports Nginx listens on."""
     tls = ["HTTPS_PORT"] if "TLS_CERT" in named else []
     return ["PORT", *tls, *(["ADMIN_PORT"] if named["ADMIN_PORT"] != "0" else [])]
 

@@ -1,18 +1,18 @@
-"""Types of settings whose values take more than a number, a switch or a list of words: what they take and why."""
+"""Types of the settings that take more than a number, a switch or one of several words."""
 
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError, ValidationInfo
 
-from wsgi_runtime import APP, CONFIG
+from wsgi_runtime import APP, CONFIG, prestart
 from wsgi_runtime.environment import SECRETS
 
 NGINX_PATHS = ("/.container", "/.protected")
 """Paths that nginx.conf uses itself."""
 
-# Text without what ends or changes a quoted string of nginx: quotes, backslashes, dollar signs, control characters.
+# Quotes, backslashes, dollar signs and control characters would end or change a quoted string of nginx.
 DIRECTIVE = r" *(?:[a-z]+(?:-[a-z]+)+|sandbox)(?: [ !#%-:<-\[\]-~]*)?"
 
 
@@ -43,22 +43,35 @@ def _is_free(path: str) -> str:
     return path
 
 
-def _holds_no_code(path: str) -> str:
+def _is_static_folder(path: str, info: ValidationInfo) -> str:
+    """Return the path. Raises ValueError if it holds the code, or does not exist and prestart.sh cannot create it."""
     if APP.resolve().is_relative_to(Path(path).resolve()):
         raise ValueError(f"it would publish the code in {APP}")
-    if not Path(path).is_dir():  # the default is not checked: an app need not have static files
-        raise ValueError("there is no such folder in the container")
+    may_be_created = prestart.is_wanted({"PRESTART": str(int(info.data.get("PRESTART", True)))})
+    if not may_be_created and not Path(path).is_dir():
+        raise ValueError(prestart.NO_FOLDER)
     return path
 
 
 def _text_of_yaml(value: Any) -> Any:
-    """Return the text that YAML took for a switch or a number: `off` or 0."""
+    """Return the text that was meant where YAML reads a switch or a number, as for off or 0."""
     return "off" if value is False else str(value) if isinstance(value, int) else value
 
 
+def _word_of_switch(value: Any) -> Any:
+    """Return on or off for any word that a switch takes; any other value unchanged."""
+    try:
+        return "on" if SWITCH.validate_python(value) else "off"
+    except ValidationError:
+        return value
+
+
 def _path_of_secret(value: Any, info: ValidationInfo) -> Any:
-    """Return the path of the secret that holds the PEM data itself."""
+    """Return the path of the secret if the value is its content, in PEM."""
     return str(SECRETS / str(info.field_name)) if str(value).startswith("-----BEGIN ") else value
+
+
+SWITCH = TypeAdapter(bool)
 
 
 Auto = Literal["auto"]
@@ -67,6 +80,14 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Profile = Annotated[str, AfterValidator(_profile_exists)]
 Greenlets = Annotated[int, Field(ge=0, le=100_000), AfterValidator(_gevent_is_installed)]
 Networks = Annotated[str, AfterValidator(_networks)]
+StaticIndex = Annotated[Literal["off", "on", "fallback"], BeforeValidator(_word_of_switch)]
+AppName = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_.]*(?::[A-Za-z_][A-Za-z0-9_.]*(?:\(.*\))?)?$",
+        title="auto, or module:name, as in main:app",
+    ),
+]
 
 # These characters need no quotes in nginx's files.
 PlainPath = Annotated[
@@ -77,7 +98,7 @@ PlainPath = Annotated[
     ),
 ]
 UrlPath = Annotated[PlainPath, AfterValidator(_is_free)]
-StaticFolder = Annotated[PlainPath, AfterValidator(_holds_no_code)]
+StaticFolder = Annotated[PlainPath, AfterValidator(_is_static_folder)]
 PemFile = Annotated[
     str,
     Field(pattern=r"^/[A-Za-z0-9._/-]+$", title="an absolute path of letters, digits and . _ -"),

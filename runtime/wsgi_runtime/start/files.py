@@ -1,10 +1,11 @@
-"""Configuration files: where they come from, which values they name, and how they are rendered to /run."""
+"""Configuration files: their templates, the values that these name, and rendering to /run."""
 
 import json
 import os
 import re
 import shutil
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 
 from wsgi_runtime import APP, CONFIG, METRICS, RUN, environment
@@ -13,20 +14,33 @@ from wsgi_runtime.start import report
 from wsgi_runtime.start.settings import Settings
 
 NGINX_PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
+UWSGI_PLACEHOLDER = re.compile(r"\$\(([A-Za-z_]\w*)\)")
+SUPERVISOR_PLACEHOLDER = re.compile(r"%\(ENV_([^)]*)\)s")
 
-FILES = (
-    *("nginx/admin.conf", "nginx/cache.conf", "nginx/client.conf", "nginx/headers.conf", "nginx/log.conf"),
-    *("nginx/tls.conf", "nginx/uwsgi_params"),
-)
-"""Files that nginx.conf includes."""
 
-PLACEHOLDERS = {
-    "nginx.conf": NGINX_PLACEHOLDER,
-    **dict.fromkeys(FILES, NGINX_PLACEHOLDER),
-    "uwsgi.ini": re.compile(r"\$\(([A-Za-z_]\w*)\)"),
-    "supervisord.ini": re.compile(r"%\(ENV_([^)]*)\)s"),
-}
-"""Configuration files, and how each names a value. Those of Nginx and uWSGI are rendered to /run."""
+def nginx_files() -> list[str]:
+    """Return the names of the container's files that nginx.conf may include, such as nginx/http.d/log.conf."""
+    paths = CONFIG / "nginx/uwsgi_params", *CONFIG.glob("nginx/*.d/*.conf")
+    return sorted(str(path.relative_to(CONFIG)) for path in paths)
+
+
+def optional_files(named: dict[str, str]) -> dict[str, bool]:
+    """Return for each optional file of nginx/*.d whether the values ask for it."""
+    return {
+        "admin.conf": named["ADMIN_PORT"] != "0",
+        "cache.conf": named["CACHE"] == "1",
+        "prefix.conf": named["URL_PREFIX"] != "",
+        "tls.conf": "TLS_CERT" in named,
+    }
+
+
+def templates(named: dict[str, str]) -> dict[str, tuple[str, re.Pattern[str]]]:
+    """Return text and placeholder of each configuration file that the values ask for, by name."""
+    optional = optional_files(named)
+    nginx = ["nginx.conf", *(file for file in nginx_files() if optional.get(Path(file).name, True))]
+    placeholders = dict.fromkeys(nginx, NGINX_PLACEHOLDER)
+    placeholders |= {"uwsgi.ini": UWSGI_PLACEHOLDER, "supervisord.ini": SUPERVISOR_PLACEHOLDER}
+    return {file: (source(file).read_text(), pattern) for file, pattern in placeholders.items()}
 
 
 def source(file: str) -> Path:
@@ -38,35 +52,26 @@ def source(file: str) -> Path:
 def nginx_text() -> str:
     """Return the text of nginx.conf and of the container's files that it includes."""
     text = source("nginx.conf").read_text()
-    return text + "".join(source(file).read_text() for file in FILES if file in text)
-
-
-def wanted(file: str, named: dict[str, str]) -> bool:
-    """Return whether the settings ask for a configuration file."""
-    conditions = {
-        "nginx/tls.conf": "TLS_CERT" in named,
-        "nginx/admin.conf": named["ADMIN_PORT"] != "0",
-        "nginx/cache.conf": named["CACHE"] == "1",
-    }
-    return conditions.get(file, True)
+    included = re.findall(r"\binclude\s+(nginx/[^\s;]+)", text)
+    files = [file for file in nginx_files() if any(fnmatch(file, pattern) for pattern in included)]
+    return text + "".join(source(file).read_text() for file in files)
 
 
 def unknown_placeholders(named: dict[str, str], app_environ: Mapping[str, str]) -> list[str]:
-    """Return the problems of the configuration files: names in them that have no value."""
+    """Return the problems of the configuration files: placeholders that have no value."""
     known = {
         "uwsgi.ini": named.keys() | app_environ.keys(),  # uWSGI replaces the variables of its environment
         "supervisord.ini": named.keys() | os.environ.keys(),
     }
-    problems = []
-    for file, pattern in PLACEHOLDERS.items():
-        text = source(file).read_text() if wanted(file, named) else ""
-        for name in sorted(set(pattern.findall(text)) - known.get(file, named.keys())):
-            problems.append(f"{file} names {name}, which has no value: it is not a setting, or not set")
-    return problems
+    return [
+        f"{file} names {name}, which has no value: it is not a setting, or not set"
+        for file, (text, placeholder) in templates(named).items()
+        for name in sorted(set(placeholder.findall(text)) - known.get(file, named.keys()))
+    ]
 
 
 def render(settings: Settings, named: dict[str, str]) -> list[str]:
-    """Write to /run what the programs read. Return the problem if that fails, for example when /run is full."""
+    """Write the files that the programs read to /run. Return the problem if that fails, for example if /run is full."""
     try:
         _render(settings, named)
     except OSError as error:
@@ -75,18 +80,18 @@ def render(settings: Settings, named: dict[str, str]) -> list[str]:
 
 
 def _render(settings: Settings, named: dict[str, str]) -> None:
-    # A container that starts again has the files of its last run. nginx -t would wait for a reader of the FIFO.
+    # A restarted container has the files of its last run. `nginx -t` would wait for a reader of the FIFO.
     for name in "stopping", "metrics.fifo":
         (RUN / name).unlink(missing_ok=True)
-    (RUN / "nginx").mkdir(exist_ok=True)
-    for file, pattern in PLACEHOLDERS.items():
+    shutil.rmtree(RUN / "nginx", ignore_errors=True)
+    for file, (text, placeholder) in templates(named).items():
         if file == "supervisord.ini":
-            continue
-        (RUN / file).unlink(missing_ok=True)
-        if wanted(file, named):
-            # uWSGI replaces variables of its environment itself, so other names stay as they are.
-            text = pattern.sub(lambda match: named.get(match[1], match[0]), source(file).read_text())
-            (RUN / file).write_text(text)
+            continue  # supervisor reads the template itself
+        target = RUN / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        # uWSGI replaces the variables of its environment itself: unknown names stay.
+        target.write_text(placeholder.sub(lambda match: named.get(match[1], match[0]), text))
     shutil.rmtree(named["CACHE_PATH"], ignore_errors=True)
     (RUN / "health").write_text(f"{named['PORT']}{named['HEALTH_PATH']}")
     for folder in METRICS, environment.PROFILE_SECRETS:

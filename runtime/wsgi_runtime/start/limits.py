@@ -1,4 +1,4 @@
-"""What the container may use: CPUs and memory, as cgroup v1 or v2 limits them.
+"""CPU and memory limits of the container, from cgroup v1 or v2.
 
 Source: the kernel's Documentation/admin-guide/cgroup-v1/ (cpusets, memory), scheduler/sched-bwc and cgroup-v2.rst.
 """
@@ -11,10 +11,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Limits:
-    """What the container may use, and which limit says so."""
+    """CPUs and memory, each with the limit that applies."""
 
     cpus: float
-    """CPUs' worth of time: 0.5 is half of one."""
+    """CPU time per second: 0.5 is half of one CPU."""
     cpus_from: str
     memory: int
     """Bytes."""
@@ -22,7 +22,7 @@ class Limits:
 
 
 def read(root: Path = Path("/")) -> Limits:
-    """Reads the limits of this process's container; `root` is where /proc and /sys are looked for."""
+    """Return the limits of the container of this process; `root` is the folder that contains /proc and /sys."""
     online = len(os.sched_getaffinity(0))
     total = next(
         int(line.split()[1]) * 1024
@@ -58,9 +58,9 @@ def _memory_limits(root: Path) -> Iterator[tuple[int, str]]:
 
 
 def _files(root: Path, controller: str, name: str) -> Iterator[str]:
-    """The text of a controller's file in the process's cgroup and in each one above it, in either version.
+    """Yield the text of a controller's file in the cgroup of this process and in each parent, for either version.
 
-    A container mostly sees its own cgroup as the top one; with the host's cgroup namespace it sees a path.
+    Most containers see their own cgroup as the root. With the cgroup namespace of the host they see a path.
     """
     hierarchy = root / "sys/fs/cgroup"
     for line in (root / "proc/self/cgroup").read_text().splitlines():
@@ -77,6 +77,6 @@ def _files(root: Path, controller: str, name: str) -> Iterator[str]:
 
 
 def _count(cpus: str) -> int:
-    """How many CPUs a kernel list such as 0-2,8 names."""
+    """Return the number of CPUs in a list of the kernel, such as 0-2,8."""
     pairs = [part.split("-") for part in cpus.split(",")]
     return sum(int(pair[-1]) - int(pair[0]) + 1 for pair in pairs)

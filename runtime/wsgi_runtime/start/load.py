@@ -1,4 +1,4 @@
-"""Loading the settings, and the sentences about those that are wrong."""
+"""Load the settings, and describe those that are wrong."""
 
 import os
 from difflib import get_close_matches
@@ -11,7 +11,7 @@ from wsgi_runtime.start.sources import Problem
 
 
 class BadSettings(Exception):
-    """The container must not start; `problems` has one sentence for each reason."""
+    """The container must not start; `problems` has one sentence for each problem."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -31,16 +31,16 @@ def load() -> Settings:
 
 
 def _problems(detail: Any) -> list[str]:
-    """Return the sentences about one error of pydantic. The alternatives of a union give the same sentence."""
+    """Return the problems that one error of pydantic stands for. Alternatives of a union give the same sentence."""
     reason = detail["msg"].removeprefix("Value error, ")
-    if not detail["loc"]:  # several settings do not fit together
+    if not detail["loc"]:  # from the check of combinations
         return list(reason.splitlines())
     if isinstance(detail["input"], Problem):
         return [detail["input"]]
     name = str(detail["loc"][0])
     if detail["type"] == "extra_forbidden":
         meant = get_close_matches(name, Settings.model_fields, 1)
-        return [f"{name} in the profile is not a setting" + (f" (is {meant[0]} meant?)" if meant else "")]
+        return [f"{name} in the profile is not a setting" + (f"; did you mean {meant[0]}?" if meant else "")]
     schema = Settings.model_json_schema(by_alias=False)["properties"][name]
     if detail["type"] != "value_error":
         reason = f"must be {_takes(schema)}"
@@ -50,7 +50,7 @@ def _problems(detail: Any) -> list[str]:
 
 
 def _takes(schema: dict[str, Any]) -> str:
-    """Return what a setting takes, in words, from its JSON schema."""
+    """Return the values that a setting takes, in words, from its JSON schema."""
     if "anyOf" in schema:
         return " or ".join(_takes(each) for each in schema["anyOf"] if each.get("type") != "null")
     if "const" in schema:

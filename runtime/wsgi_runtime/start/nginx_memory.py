@@ -1,22 +1,22 @@
-"""Sizes in nginx's configuration that follow from the memory limit, so that no number of clients exhausts it."""
+"""Sizes in Nginx's configuration, computed from the memory limit so that no number of clients exhausts the memory."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 SPOOL = Path("/tmp")  # noqa: S108 - the image links /var/lib/nginx to it
-"""Folder of nginx's temporary files, and of its cache."""
+"""Folder of Nginx's temporary files and of its cache."""
 
 KB, MB = 1 << 10, 1 << 20
 
 BASE_BYTES = 80 * MB
-"""Memory of everything but nginx's requests."""
+"""Memory that is not available to requests in Nginx."""
 
 MIN_REQUESTS = 1024
-"""As many requests are served at once at every memory limit: 1,000 slow clients must not stop the service."""
+"""Lowest bound of concurrent requests, at every memory limit: 1,000 slow clients must not stop the service."""
 
 CONNECTION_BYTES = 16 * KB
-"""Memory of a request without its buffers, in nginx and in the kernel."""
+"""Memory of a request without its buffers, in Nginx and in the kernel."""
 
 MAX_CONCURRENT = 65535
 """Largest number that limit_conn accepts."""
@@ -30,24 +30,24 @@ MEDIUM_UPLOAD_BYTES = 1_000_000
 class Buffers:
     """Buffer sizes in KB for a range of memory limits.
 
-    nginx requires `response_headers` <= (`response_count` - 1) * `response_size`.
+    Nginx requires `response_headers` <= (`response_count` - 1) * `response_size`.
     """
 
     memory: int
-    """Bytes of the smallest memory limit that this row is for."""
+    """Smallest memory limit that this row is for, in bytes."""
     request_headers: int
-    """Each of two."""
+    """Size of each of two buffers."""
     body: int
     response_headers: int
     response_count: int
     response_size: int
     file: int
     gzip_window: int
-    """0: nginx does not compress the app's responses."""
+    """0: Nginx does not compress the app's responses."""
 
     @property
     def request_bytes(self) -> int:
-        """The most memory that one request takes."""
+        """Upper bound of the memory of one request, in bytes."""
         gzip = (8 * self.gzip_window + 24) if self.gzip_window else 0
         response = self.response_headers + self.response_count * self.response_size
         return (2 * self.request_headers + self.body + response + self.file + gzip) * KB + CONNECTION_BYTES
@@ -63,15 +63,15 @@ BUFFERS = (
 
 @dataclass(frozen=True)
 class Spool:
-    """The file system that nginx's temporary files are on."""
+    """File system of Nginx's temporary files."""
 
     in_memory: bool
     size: int
-    """Bytes; 0: not known."""
+    """Bytes; 0 if unknown."""
 
 
 def spool(folder: Path = SPOOL, mounts: Path = Path("/proc/self/mounts")) -> Spool:
-    """Look up the file system of a folder (proc_pid_mounts(5)): the last of the longest mount points counts."""
+    """Return the file system of a folder (proc_pid_mounts(5)). The last of the longest mount points counts."""
     rows = [line.split()[1:3] for line in mounts.read_text().splitlines()]
     _, kind = max(((point, kind) for point, kind in rows if folder.is_relative_to(point)), key=lambda row: len(row[0]))
     status = os.statvfs(folder)
@@ -85,9 +85,9 @@ def below(limit: int) -> str:
 
 
 def sizes(memory: int, limited: bool, cpus: int, files: int, max_body: int, spool: Spool) -> dict[str, str]:
-    """Return the values for nginx's files.
+    """Return the values for Nginx's files.
 
-    `memory` is in bytes, `limited` is False if only the machine limits it; `max_body` is in bytes, 0 is any size.
+    `memory` is in bytes; `limited` is False if only the machine limits it. `max_body` is in bytes; 0 is any size.
     """
     row = next(row for row in BUFFERS if memory >= row.memory)
     uploads = min(memory // 8, spool.size // 2 or memory // 8) if spool.in_memory else 0
@@ -95,15 +95,15 @@ def sizes(memory: int, limited: bool, cpus: int, files: int, max_body: int, spoo
     if limited:
         fitting = (memory - BASE_BYTES - uploads) * 7 // 8 // row.request_bytes
         requests = min(requests, max(MIN_REQUESTS, fitting))
-    # A request that waits for the app has a connection to the client and one to uWSGI.
+    # A request that waits for the app has two connections: to the client and to uWSGI.
     connections = min(files // 2, 4096, 2 * requests + 64)
-    # Each worker holds all its connections if the others are idle.
+    # One worker may hold all connections, while the others are idle.
     workers = max(1, min(cpus, memory // (256 * MB))) if limited else cpus
-    # A finished upload that waits for the app takes a socket buffer of 208 KB.
+    # A complete upload that waits for the app holds a socket buffer of 208 KB.
     large, medium = memory >> 21, memory >> 21
     if spool.in_memory:
         large, medium = uploads * 3 // 4 // (max_body or uploads), uploads // 4 // MEDIUM_UPLOAD_BYTES
-    # The app answers at most so many requests at once, and each has a key in the cache.
+    # Each request that waits for the app holds a key of the cache.
     keys = min(requests, connections * workers // 2) + 256
     cached = min(MAX_CACHED_BYTES, (memory // 16 if spool.in_memory else DISK_CACHE_BYTES) // keys)
     return {
@@ -132,7 +132,7 @@ def sizes(memory: int, limited: bool, cpus: int, files: int, max_body: int, spoo
 
 
 def max_body_problem(given: str, max_body: int, memory: int, spool: Spool) -> list[str]:
-    """Return a sentence if one request body could exhaust the memory limit."""
+    """Return the problem if one request body could exhaust the memory limit."""
     room = memory // 4
     if not spool.in_memory or (spool.size and spool.size <= room) or 0 < max_body <= room:
         return []

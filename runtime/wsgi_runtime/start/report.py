@@ -1,4 +1,4 @@
-"""The settings as the status page shows them."""
+"""The settings, for the status page."""
 
 from pydantic import SecretStr
 
@@ -7,7 +7,7 @@ from wsgi_runtime.start.settings import Settings, names
 
 
 def report(settings: Settings, values: dict[str, str]) -> list[dict[str, str]]:
-    """Return the name, the value and the origin of each setting. Secrets are hidden; `values` have what `auto` gave."""
+    """Return name, value and origin of each setting. Secrets are hidden. `values` has the value of `auto`."""
     rows = []
     for name, value in settings:
         shown = values.get(name, "") + (" (auto)" if value == "auto" else "")

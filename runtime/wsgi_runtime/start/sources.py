@@ -1,4 +1,4 @@
-"""The sources of the settings: environment, secrets and the profile. What is wrong with a source becomes a Problem."""
+"""Sources of the settings: environment, secrets and the profile. An error in a source is reported as a Problem."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -7,12 +7,23 @@ from typing import Any
 
 import yaml
 
-from wsgi_runtime import CONFIG
+from wsgi_runtime import CONFIG, environment
 from wsgi_runtime.environment import SECRETS, files
+
+COMMON_NAMES = {"ACCESS_LOG", "APP", "CACHE", "DEBUG", "PORT", "PRELOAD", "PRESTART", "PROFILE"}
+"""Settings whose NAME_FILE an app may use for a file of its own, such as CACHE_FILE=/tmp/cache.db."""
 
 
 class Problem(str):
-    """Stands in for the value of a setting that has none: a sentence that says why."""
+    """Takes the place of a setting's value in a source with an error; the text is the error message."""
+
+
+def variables(names: set[str]) -> dict[str, str]:
+    """Return the settings of the environment that are not empty, each from NAME or from the file in NAME_FILE."""
+    found, problems = environment.from_files(os.environ, frozenset(names - COMMON_NAMES))
+    given = {name: os.environ.get(name) or found.get(name, "").strip() for name in names}
+    given |= {name: Problem(problems[name]) for name in names & problems.keys()}
+    return {name: value for name, value in given.items() if value}
 
 
 def secrets(names: set[str]) -> dict[str, str]:
@@ -31,7 +42,7 @@ def secrets(names: set[str]) -> dict[str, str]:
 
 
 def profile(name: str) -> dict[str, Any]:
-    """Return the settings of a profile. Its Problem, if there is one, is the value of PROFILE."""
+    """Return the settings of a profile; if the profile has an error, PROFILE with the Problem."""
     path = Path(CONFIG / "profiles" / f"{name}.yaml")
     if not path.is_file():  # Settings checks the name
         return {}
@@ -42,9 +53,9 @@ def profile(name: str) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        return {"PROFILE": Problem(f"the profile {path} must be a mapping of settings to values, as in THREADS: 4")}
+        return {"PROFILE": Problem(f"the profile {path} must be a mapping of settings to values, such as THREADS: 4")}
     if "PROFILE" in content:
-        return {"PROFILE": Problem(f"the profile {path} names a PROFILE, which has no effect there; remove it")}
+        return {"PROFILE": Problem(f"the profile {path} sets PROFILE, which has no effect in a profile; remove it")}
     return {str(key): value for key, value in content.items()}
 
 
@@ -54,12 +65,12 @@ def conflicts(source: Mapping[str, Any], settings: Iterable[list[str]]) -> dict[
     for names in settings:
         given = [f"{name} is {source[name]!r}" for name in names if source.get(name) not in (None, "")]
         if len({str(source[name]) for name in names if source.get(name) not in (None, "")}) > 1:
-            found[names[0]] = Problem(f"{' and '.join(given)}: both name the same setting; remove one of them")
+            found[names[0]] = Problem(f"{' and '.join(given)}: both set the same setting; remove one of them")
     return found
 
 
 def origin(names: list[str]) -> str:
-    """Return the source of a setting, `environment` or `secret`; empty for the profile and the default."""
-    if any(os.environ.get(name) for name in names):
+    """Return the source of a setting, `environment` or `secret`; "" for the profile and the default."""
+    if variables(set(names)):
         return "environment"
     return "secret" if {path.name for path in files(SECRETS)} & set(names) else ""

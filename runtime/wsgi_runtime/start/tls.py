@@ -1,13 +1,13 @@
-"""TLS_CERT and TLS_KEY: do they fit each other, and today's date?"""
+"""Check of TLS_CERT and TLS_KEY: that they belong together, and that the certificate is valid today."""
 
 import ssl
 from pathlib import Path
 
 
 def problem(certificate: str, key: str) -> list[str]:
-    """Why HTTPS could not be served with these two PEM files, if it can't.
+    """Return the problem of these two PEM files, if there is one.
 
-    A handshake in memory tells all: the server has the two, and the client trusts that certificate and its dates alone.
+    It is found by a TLS handshake in memory with a client that trusts only this certificate.
     """
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -22,14 +22,14 @@ def problem(certificate: str, key: str) -> list[str]:
     try:
         client_side.load_verify_locations(certificate)
     except ssl.SSLError:
-        return [f"TLS_CERT is {certificate}: there is no certificate in it, in PEM"]
+        return [f"TLS_CERT is {certificate}: the file contains no certificate in PEM"]
     try:
-        # An empty password: nobody could be asked for one.
+        # Without a password, OpenSSL would prompt for one.
         server_side.load_cert_chain(certificate, key, password="")
     except (ssl.SSLError, ValueError) as error:
         wrong_pair = "MISMATCH" in str(error)
-        reason = "is not that of TLS_CERT" if wrong_pair else "holds no private key in PEM without a password"
-        return [f"TLS_KEY is {key}: it {reason}"]
+        reason = "does not belong to TLS_CERT" if wrong_pair else "contains no private key in PEM without a password"
+        return [f"TLS_KEY is {key}: the file {reason}"]
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = client_side.wrap_bio(to_client, to_server)
     server = server_side.wrap_bio(to_server, to_client, server_side=True)

@@ -1,1 +1,1 @@
-"""Inside uWSGI's workers: the standard library and our own modules without packages only."""
+"""Modules for uWSGI's workers. They import the standard library and wsgi_runtime's own modules only."""

@@ -1,7 +1,7 @@
-"""The request's body, which has to be read before the response begins.
+"""The request's body, which is read before the response's headers are sent.
 
-nginx sends no more of it once it has passed on the response's headers, and an unread rest would reset the connection
-and lose the response. An app may read it later, or never.
+Nginx stops sending the body once it has the response's headers. If uWSGI then closes the connection with a part of the
+body unread, the kernel resets it and the response is lost. The app may read the body later, or never.
 """
 
 import tempfile
@@ -12,10 +12,10 @@ READ_BYTES = 1 << 16
 
 
 class Body:
-    """The wsgi.input of PEP 3333."""
+    """wsgi.input of PEP 3333."""
 
     def __init__(self, stream: Any) -> None:
-        """`stream` is uWSGI's."""
+        """`stream` is uWSGI's wsgi.input."""
         self._stream = stream
         self.read = stream.read
         self.readline = stream.readline
@@ -26,7 +26,7 @@ class Body:
         return iter(self._stream)
 
     def settle(self, keep: bool) -> None:
-        """Read what nginx still has to send; keep it for the app in a temporary file, if that has room."""
+        """Read the rest of the body. `keep`: store it for the app in a temporary file, unless the disk is full."""
         if not (chunk := self._receive()):
             return
         rest = tempfile.SpooledTemporaryFile(READ_BYTES)  # noqa: SIM115 - closed with the request
@@ -34,7 +34,7 @@ class Body:
             try:
                 if keep:
                     rest.write(chunk)
-            except OSError:  # no room
+            except OSError:  # the disk is full
                 keep = False
             chunk = self._receive()
         rest.seek(0)
@@ -46,5 +46,5 @@ class Body:
     def _receive(self) -> bytes:
         try:
             return bytes(self._stream.read(READ_BYTES))
-        except OSError:  # the client has left
+        except OSError:  # the client has closed its connection
             return b""

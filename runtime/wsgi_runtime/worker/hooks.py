@@ -1,86 +1,72 @@
-"""Hooks into libraries that the app may import: Flask's endpoints, and prometheus_client's counts over processes.
-
-A library is hooked into when the app imports it. An app that has no Flask, or no metrics, pays for none.
-"""
+"""Hooks into libraries that the app imports: Flask reports endpoints, prometheus_client counts over all processes."""
 
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.machinery import ModuleSpec, PathFinder
 from typing import Any
 
 from wsgi_runtime import METRICS
+from wsgi_runtime.worker import serve
+
+VALUES_MODULE = "prometheus_client.values"
 
 
-class AfterImport:
-    """A finder of modules (sys.meta_path) that calls a function with a module once that has been imported."""
+def record_endpoints(app: Any) -> None:
+    """Record the endpoint of each request to a Flask app, and the type of an exception that Flask handles.
 
-    def __init__(self, functions: dict[str, Callable[[Any], None]]) -> None:
-        self.functions = functions
+    A Flask app inside another WSGI callable has no endpoints: the hook is on the app itself.
+    """
+    flask: Any = sys.modules.get("flask")
+    if not hasattr(flask, "Flask"):  # the app may have a module of this name
+        return
+    with suppress(RuntimeError):  # Flask before 2.3 without blinker has no signals
+        flask.got_request_exception.connect(_record_exception, weak=False)
+    if isinstance(app, flask.Flask):
+        with suppress(AssertionError):  # an app that has served a request already, to warm up, takes no hook
+            app.url_value_preprocessor(_record_endpoint)
+
+
+def _record_endpoint(endpoint: str | None, _: Any) -> None:
+    core = serve.current_core.get()
+    if core and endpoint:
+        core.endpoint = endpoint
+        core.slot.name(endpoint.encode())
+
+
+def _record_exception(_: Any, exception: BaseException, **__: Any) -> None:
+    if core := serve.current_core.get():
+        core.exception = type(exception).__name__
+
+
+class CountByWorker:
+    """Finder of modules (sys.meta_path) that makes prometheus_client count per worker.
+
+    By default it has files for each process ID, so that its memory would grow with each process that is replaced. The
+    name of a worker stays the same.
+    """
+
+    def __init__(self, worker_name: Callable[[], str]) -> None:
+        self._worker_name = worker_name
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """Return the spec of a module that has a function; None for all others."""
-        spec = PathFinder.find_spec(name, path) if name in self.functions else None
+        """Return the spec of the module that chooses how to count, with a loader that changes its choice."""
+        spec = PathFinder.find_spec(name, path) if name == VALUES_MODULE else None
         if spec and spec.loader:
-            load: Any = spec.loader
-            execute = load.exec_module
+            loader: Any = spec.loader
+            execute = loader.exec_module
 
             def exec_module(module: Any) -> None:
                 execute(module)
-                self.functions[name](module)
+                os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS)
+                module.ValueClass = module.MultiProcessValue(self._worker_name)
 
-            load.exec_module = exec_module
+            loader.exec_module = exec_module
         return spec
 
 
-def record_endpoints(module: Any, cores: Callable[[], list[Any]]) -> None:
-    """Record the endpoint of each Flask request, and the type of an exception that it does not handle.
-
-    `cores` returns the cores of this worker (wsgi_runtime.worker.serve). The method is wrapped, because a signal for
-    each request would cost ten times as much.
-    """
-    from contextlib import suppress
-
-    from flask.globals import request as current
-    from flask.signals import got_request_exception
-
-    preprocess = module.Flask.preprocess_request
-
-    def core_of(environ: dict[str, Any]) -> Any:
-        number, known = environ.get("uwsgi.core", 0), cores()
-        return known[number] if known else None
-
-    def preprocess_request(app: Any, *context: Any) -> Any:
-        request = current._get_current_object()  # type: ignore[attr-defined]
-        core = core_of(request.environ)
-        if core and request.endpoint:
-            core.endpoint = request.endpoint
-            core.slot.name(core.endpoint.encode())
-        return preprocess(app, *context)
-
-    def failed(_: Any, exception: BaseException, **__: Any) -> None:
-        core = core_of(current.environ)
-        if core and core.endpoint:
-            core.endpoint += f" {type(exception).__name__}"
-
-    module.Flask.preprocess_request = preprocess_request
-    with suppress(RuntimeError):  # Flask before 2.3, without blinker: exceptions are not told apart
-        got_request_exception.connect(failed, weak=False)
-
-
-def count_by_worker(module: Any, name: str) -> None:
-    """Make prometheus_client count per worker, for the sum over all of them.
-
-    `name` is the worker's, and stays the same when its process is replaced: each process with files of its own would
-    fill the memory in time.
-    """
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS)
-    module.ValueClass = module.MultiProcessValue(lambda: name)
-
-
-def install(cores: Callable[[], list[Any]], worker_name: str) -> None:
-    """Install both hooks. An app that sets PROMETHEUS_MULTIPROC_DIR itself counts in its own way."""
-    functions: dict[str, Callable[[Any], None]] = {"flask.app": lambda module: record_endpoints(module, cores)}
+def install(worker_name: Callable[[], str]) -> None:
+    """Install CountByWorker. An app that sets PROMETHEUS_MULTIPROC_DIR itself counts in its own way."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        functions["prometheus_client.values"] = lambda module: count_by_worker(module, worker_name)
-    sys.meta_path.insert(0, AfterImport(functions))
+        sys.meta_path.insert(0, CountByWorker(worker_name))

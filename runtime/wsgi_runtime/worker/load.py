@@ -1,8 +1,10 @@
-"""Loads the app. uWSGI runs this file in each worker, and serves with its `app`.
+"""Load the app. uWSGI runs this file in each worker, or once in its master if PRELOAD is on, and serves its `app`.
 
-While nobody in this uWSGI instance has loaded the app, a failure ends the instance with LOAD_FAILED. Later, a worker
-that fails tries again after a pause, while the others serve.
+As long as no worker of this uWSGI instance has loaded the app, a failure ends the instance with LOAD_FAILED. After
+that, a worker that fails is started again after a pause, while the other workers serve.
 """
+
+# mypy: disable-error-code="no-untyped-call, no-untyped-def"
 
 import os
 import sys
@@ -11,39 +13,84 @@ import uwsgi  # type: ignore[import-untyped]
 
 LOAD_FAILED = 22
 MAX_EARLY_DEATHS = 3
-"""A first worker that dies so often before it has loaded the app is not started again."""
+"""The instance ends when its first worker has died early this many times."""
 EARLY_SECONDS = 10
-"""A worker that dies sooner after it has loaded the app, without having completed a request, died early."""
+"""A worker died early if it died while it loaded the app, or this soon afterwards without a completed request."""
 MAX_PAUSE_SECONDS = 30
 
 
-def import_ours():  # type: ignore[no-untyped-def]
-    """Import our modules, and nothing of the app's that has the name of what these need; return the modules."""
+def import_ours():
+    """Import the container's modules, and nothing of the app's that has the name of a module that these need."""
     before, path, app = set(sys.modules), sys.path[:], os.getcwd()  # noqa: PTH109
     sys.path[:] = ["/opt/wsgi/runtime", *(folder for folder in path if os.path.abspath(folder) != app)]  # noqa: PTH100
-    from wsgi_runtime import fingerprints, scoreboard, values
-    from wsgi_runtime.worker import hooks, logging, serve
+    import time
+
+    from wsgi_runtime import APP, fingerprints, logs, scoreboard, values
+    from wsgi_runtime.worker import find, hooks, logging, serve
 
     sys.path[:] = path
-    # The app gets its own, whatever they are called.
+    # Modules of the app with these names are imported when the app asks for them.
     names = {file.partition(".")[0] for file in os.listdir(app)}  # noqa: PTH208
     for imported in set(sys.modules) - before:
         if imported.partition(".")[0] in names:
             del sys.modules[imported]
-    return fingerprints, scoreboard, values, hooks, logging, serve
+    return time, APP, fingerprints, logs, scoreboard, values, find, hooks, logging, serve
 
 
-def load():  # type: ignore[no-untyped-def]
-    """Return the WSGI callable for uWSGI; does not return if the app can't be loaded."""
-    import time
+for variable in "UWSGI_ORIGINAL_PROC_NAME", "UWSGI_RELOADS":  # uWSGI sets these for itself
+    os.environ.pop(variable, None)
+time, APP, fingerprints, logs, scoreboard, values, find, hooks, logging, serve = import_ours()
+settings = values.read()
+logging.set_up(settings["LOG_LEVEL"])
+board = scoreboard.Scoreboard()
+os.set_inheritable(scoreboard.SCOREBOARD_FD, False)
 
-    for name in "UWSGI_ORIGINAL_PROC_NAME", "UWSGI_RELOADS":  # uWSGI sets these for itself
-        os.environ.pop(name, None)
-    fingerprints, scoreboard, values, hooks, logging, serve = import_ours()  # type: ignore[no-untyped-call]
-    settings = values.read()
-    logging.set_up(settings["LOG_LEVEL"])
-    board = scoreboard.Scoreboard()
-    os.set_inheritable(scoreboard.SCOREBOARD_FD, False)
+
+def load():
+    """Load the app in this worker; return the callable for uWSGI."""
+    bank, worker = claim_worker()
+    hooks.install(lambda: name_of_worker(bank))
+    try:
+        app = import_app(announce=uwsgi.worker_id() == worker.starts == 1)
+    except BaseException:
+        # Code that another worker has loaded may be changing right now: the next try finds the whole change.
+        fail(1 if bank.has_served() else LOAD_FAILED)
+    call_postfork_functions(getattr(uwsgi, "post_fork_hook", None))
+    return serve_app(app, worker)
+
+
+def preload():
+    """Load the app in the master; return the callable for uWSGI. Each worker that is forked then begins to serve."""
+    bank = server = None
+    hooks.install(lambda: name_of_worker(bank))
+    try:
+        app = import_app(announce=True)
+    except BaseException:
+        fail(LOAD_FAILED)
+    postfork_hook = getattr(uwsgi, "post_fork_hook", None)
+
+    def begin_to_serve() -> None:
+        nonlocal bank, server
+        is_worker = uwsgi.worker_id() > 0  # otherwise a mule or the spooler
+        if is_worker:
+            bank, worker = claim_worker()
+        call_postfork_functions(postfork_hook)
+        if is_worker:
+            server = serve_app(app, worker)
+
+    uwsgi.post_fork_hook = begin_to_serve
+
+    def app_of_worker(environ, start_response):
+        return server(environ, start_response)  # type: ignore[misc]
+
+    return app_of_worker
+
+
+def claim_worker():
+    """Return the bank of this instance and the record of this worker in it.
+
+    Pauses, or ends the instance, if the processes of this worker keep dying early.
+    """
     while not (bank := board.of_master(uwsgi.masterpid())):
         time.sleep(0.01)
     worker = bank.workers[uwsgi.worker_id() - 1]
@@ -57,27 +104,49 @@ def load():  # type: ignore[no-untyped-def]
     worker.starts += 1
     for slot in worker.slots:
         slot.since = 0
-    if worker.early_deaths >= MAX_EARLY_DEATHS and not bank.has_served():
-        sys.stderr.write(f"a worker has died {worker.early_deaths} times while it loaded the app\n")
+    if worker.early_deaths >= MAX_EARLY_DEATHS and not bank.has_served() and settings["PRELOAD"] == "0":
+        sys.stderr.write(f"a worker died {worker.early_deaths} times while it loaded the app\n")
         os._exit(LOAD_FAILED)
     if worker.early_deaths > 1:
         pause = min(2 ** (worker.early_deaths - 2), MAX_PAUSE_SECONDS)
-        sys.stderr.write(f"worker {uwsgi.worker_id()} has died early {worker.early_deaths} times: waiting {pause} s\n")
+        sys.stderr.write(f"worker {uwsgi.worker_id()} died early {worker.early_deaths} times: waiting {pause} s\n")
         time.sleep(pause)
+    return bank, worker
 
-    server = None
-    hooks.install(lambda: server.cores if server else [], f"{bank.index}-{uwsgi.worker_id()}")
-    try:
-        from routes import app  # type: ignore[import-not-found]
 
-        if not callable(app):
-            raise TypeError(f"app in routes.py must be a WSGI callable, not {type(app).__name__}")
-        if hasattr(app, "url_defaults") and settings["DEBUG"] == "0":
+def name_of_worker(bank) -> str:
+    """Return the name under which metrics are counted for this worker."""
+    return f"{bank.index if bank else 0}-{uwsgi.worker_id()}"
+
+
+def import_app(announce: bool):
+    """Return the app; log where it was found if `announce` is true."""
+    app, name = find.find(settings["APP"], APP)
+    hooks.record_endpoints(app)
+    if hasattr(app, "url_defaults"):  # a Flask app
+        if settings["DEBUG"] == "0":
             fingerprints.use_fingerprints(app)
+        if settings["URL_PREFIX"] and app.config.get("APPLICATION_ROOT") == "/":
+            app.config["APPLICATION_ROOT"] = settings["URL_PREFIX"]  # the path of its session cookie
+    if announce and settings["LOG_LEVEL"] in ("debug", "info"):
+        os.write(logging.STDOUT, logs.line("info", "uwsgi", f"loaded the app {name}"))
+    return app
+
+
+def call_postfork_functions(hook) -> None:
+    """Call the functions that uwsgidecorators.postfork has registered, and log their exceptions, as uWSGI does.
+
+    uWSGI itself calls the hook when it forks a worker, which is before load() imports the app.
+    """
+    try:
+        if hook:
+            hook()
     except BaseException:
         sys.excepthook(*sys.exc_info())
-        # Others may have loaded it: what is imported may be half of a change, which is whole at the next try.
-        os._exit(1 if bank.has_served() else LOAD_FAILED)
+
+
+def serve_app(app, worker):
+    """Return the app with what the container adds to each request, and report that this worker serves."""
     growth = int(settings["WORKER_MEMORY"]) << 20
     server = serve.Server(app, worker, growth, settings["DEBUG"] == "1")
     worker.loaded_at, worker.served = time.monotonic(), worker.requests
@@ -86,4 +155,14 @@ def load():  # type: ignore[no-untyped-def]
     return server
 
 
-app = load()  # type: ignore[no-untyped-call]
+def fail(exit_code: int):
+    """Log the exception that is being handled, and end this process."""
+    error = sys.exception()
+    if isinstance(error, find.AppNotFound):
+        os.write(logging.STDOUT, logs.line("critical", "uwsgi", str(error)))
+    else:
+        sys.excepthook(*sys.exc_info())
+    os._exit(exit_code)
+
+
+app = preload() if settings["PRELOAD"] == "1" else load()

@@ -1,6 +1,6 @@
-"""Logging in a worker: what the app logs, prints and raises becomes lines of JSON with the request's id.
+"""Logging in a worker: records, prints, warnings and exceptions of the app become lines of JSON with the request's ID.
 
-It is set up before the app is imported; what the app itself configures after that holds.
+It is set up before the app is imported, so that the app can configure its own logging.
 """
 
 import contextvars
@@ -18,12 +18,12 @@ from typing import Any
 from wsgi_runtime import logs
 
 STDOUT = 1
-"""The pipe to the log program; uWSGI itself writes to 2."""
+"""Pipe to the log program; uWSGI itself writes to standard error."""
 
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 request: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("request", default=("", ""))
-"""Id and traceparent of the request that is served; each thread and greenlet of uWSGI's has a context of its own."""
+"""ID and traceparent of the current request. Each thread and greenlet of uWSGI has a context of its own."""
 
 _lock = threading.RLock()
 
@@ -35,7 +35,7 @@ def _request_fields() -> dict[str, str]:
 
 
 def _write(line: bytes) -> None:
-    """Write a line in one piece: the lock is held against threads and against other processes."""
+    """Write a line in one piece, under a lock for threads and one for processes."""
     with _lock:
         fcntl.lockf(STDOUT, fcntl.LOCK_EX)
         try:
@@ -55,14 +55,14 @@ def _print(level: str) -> Callable[[str], None]:
 
 
 STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-"""Attributes that every record has; the others came from `extra`."""
+"""Attributes of every record; all others come from `extra`."""
 
 
 class Formatter(logging.Formatter):
-    """Formats a record of logging's as a line of the log; the keys of `extra` become fields."""
+    """Formats a record as a line of the log; the keys of `extra` become fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line as JSON, also for values that JSON can't express."""
+        """Return the line as JSON. Values that JSON cannot express are converted to strings."""
         if isinstance(record.msg, dict) and not record.args:
             extra = {str(name): value for name, value in record.msg.items()}
             message = str(extra.pop("message", ""))
@@ -70,7 +70,7 @@ class Formatter(logging.Formatter):
             extra, message = {}, record.getMessage()
         fields: dict[str, Any] = {
             "time": logs.timestamp(record.created),
-            # A level between two of them, or beyond, is the next one below.
+            # A custom level becomes the next lower one.
             "level": logs.LEVELS[max(0, min(record.levelno // 10 - 1, len(logs.LEVELS) - 1))],
             "source": "app",
             "message": message,
@@ -108,13 +108,13 @@ handler = Handler()
 
 
 def log_exception(kind: Any, error: Any, trace: Any, where: str = "") -> None:
-    """Log an exception that nobody has handled; `where` is added to its message."""
+    """Log an uncaught exception; `where` is appended to its message."""
     message = "".join(traceback.format_exception_only(kind, error)).strip() + where
     handler.handle(logging.LogRecord("uncaught", logging.ERROR, "", 0, message, None, (kind, error, trace)))
 
 
 def _basic_config(**options: Any) -> None:
-    """logging.basicConfig, which has no effect where there is a handler: the app's own has to replace ours.
+    """Replace logging.basicConfig, which has no effect if there is a handler: the app's handler replaces ours.
 
     A call with a level alone sets the level.
     """
@@ -129,13 +129,13 @@ _original_basic_config = logging.basicConfig
 
 
 def set_up(level: str) -> None:
-    """Make lines of JSON the default for what the app logs, prints, warns of and raises. `level` is LOG_LEVEL."""
+    """Make lines of JSON the default. `level` is LOG_LEVEL."""
     handler.setFormatter(Formatter())
     logging.root.addHandler(handler)
     logging.root.setLevel(level.upper())
     logging.basicConfig = _basic_config
     logging.captureWarnings(True)
-    # The interpreter's end puts the dunder ones back: where the master was killed, while other threads still serve.
+    # At its end the interpreter restores sys.__stdout__, while threads of an orphaned worker still serve requests.
     sys.stdout = sys.__stdout__ = logs.text_stream(STDOUT, _print("info"))  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = logs.text_stream(2, _print("warning"))  # type: ignore[misc]
     sys.excepthook = log_exception

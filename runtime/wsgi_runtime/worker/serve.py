@@ -1,5 +1,7 @@
-"""What a WSGI server does between uWSGI and the app, and uWSGI leaves undone (PEP 3333)."""
+"""The part of a WSGI server that uWSGI lacks: it calls the app and checks its responses (PEP 3333)."""
 
+import contextvars
+import os
 import resource
 import signal
 import sys
@@ -8,22 +10,22 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from wsgi_runtime.scoreboard import Slot, Worker
+from wsgi_runtime.scoreboard import Slot, Worker, resident_memory
 from wsgi_runtime.worker import logging
 from wsgi_runtime.worker.body import Body
 
 App = Callable[..., Iterable[bytes]]
 
 OUTGROWN_PAUSE_SECONDS = 1
-"""A worker that has outgrown WORKER_MEMORY waits so long after each request, until it is replaced."""
+"""Pause after each request of a worker that has outgrown WORKER_MEMORY, until it is replaced."""
 
 UNBLOCKED_SIGNALS = signal.SIGTERM, signal.SIGINT, signal.SIGCHLD
-"""uWSGI blocks all signals in its threads, and child processes inherit that."""
+"""Signals that child processes need. uWSGI blocks all signals in its threads, and child processes inherit the mask."""
 
 CSP = "content-security-policy"
 
 FAILED = [("Content-Type", "text/plain; charset=utf-8"), ("X-Accel-Redirect", "@app_failed")]
-"""Headers of the response to a request that the app has failed: nginx sends its error page instead."""
+"""Headers of the response if the app raises an exception: Nginx replaces it by its error page."""
 
 
 class Core:
@@ -33,29 +35,35 @@ class Core:
         self.slot = slot
         self.signals_unblocked = False
         self.endpoint = ""
-        """The endpoint of its request, and after a space the type of the exception that the app did not handle."""
+        self.exception = ""
+        """Endpoint of the request, and type of the exception, as worker/hooks.py records them."""
+
+
+current_core: contextvars.ContextVar[Core | None] = contextvars.ContextVar("current_core", default=None)
+"""Core that serves the request; None outside a request. Each thread and greenlet of uWSGI has a context of its own."""
 
 
 class Server:
-    """Calls the app for each request; uWSGI calls it."""
+    """The WSGI callable that uWSGI calls for each request."""
 
     def __init__(self, app: App, worker: Worker, max_growth_bytes: int, debug: bool) -> None:
-        """`max_growth_bytes`: memory that the worker may grow by, 0 for any. `debug`: send tracebacks to clients."""
+        """`max_growth_bytes`: bytes that the worker may grow by, or 0. `debug`: send tracebacks to clients."""
         self._app = app
         self._worker = worker
-        self._max_memory = memory() + max_growth_bytes if max_growth_bytes else 0
+        self._max_memory = resident_memory(os.getpid()) + max_growth_bytes if max_growth_bytes else 0
         self.debug = debug
         self.cores = [Core(slot) for slot in worker.slots]
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> "Response":
         """Serve one request."""
-        core = self.cores[environ.get("uwsgi.core", 0)]  # uWSGI leaves it out when there is one
+        core = self.cores[environ.get("uwsgi.core", 0)]  # uWSGI omits it if there is only one
         if not core.signals_unblocked:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, UNBLOCKED_SIGNALS)
             core.signals_unblocked = True
         request_id = environ.get("HTTP_X_REQUEST_ID", "")
         logging.request.set((request_id, environ.get("HTTP_TRACEPARENT", "")))
-        core.endpoint = ""
+        core.endpoint = core.exception = ""
+        current_core.set(core)
         core.slot.begin(time.monotonic(), f"{request_id} {environ['PATH_INFO']}".encode("latin-1", "replace"))
         environ["wsgi.errors"] = sys.stderr
         response = Response(self, core, environ, start_response)
@@ -69,10 +77,11 @@ class Server:
         logging.log_exception(kind, error, trace, message)
 
     def end(self, core: Core) -> None:
-        """A request is over."""
+        """End a request."""
         core.slot.requests += 1
         core.slot.since = 0
-        if self._max_memory and peak_memory() > self._max_memory and memory() > self._max_memory:
+        limit = self._max_memory
+        if limit and peak_memory() > limit and resident_memory(os.getpid()) > limit:
             self._worker.outgrown = 1
             time.sleep(OUTGROWN_PAUSE_SECONDS)
 
@@ -89,6 +98,7 @@ class Response:
         self._core = core
         self._start_response = start_response
         self._report_endpoint = environ.pop("WSGI_ENDPOINT_HEADER", "")
+        self._not_found_page = environ.pop("WSGI_NOT_FOUND_PAGE", "")
         has_body = environ.get("CONTENT_LENGTH") not in ("", "0", None)
         self._input = Body(environ["wsgi.input"]) if has_body else None
         if self._input:
@@ -102,7 +112,7 @@ class Response:
         self._sent_bytes = 0
 
     def run(self, app: App, environ: dict[str, Any]) -> None:
-        """Call the app, and get the first bytes of its body."""
+        """Call the app until it returns the first bytes of its body."""
         try:
             self._body = app(environ, self.start)
             self._chunks = iter(self._body)
@@ -113,7 +123,7 @@ class Response:
             self._fail()
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
-        """The start_response of PEP 3333. Raises ValueError for a header that would smuggle in another."""
+        """Handle start_response of PEP 3333. Raises ValueError for a header that contains a line break."""
         if exc_info:
             if self._send:
                 raise exc_info[1].with_traceback(exc_info[2])
@@ -128,7 +138,7 @@ class Response:
         return self.write
 
     def write(self, data: bytes) -> None:
-        """The write of PEP 3333, for old apps."""
+        """Handle write of PEP 3333, for old apps."""
         send = self._send or self._send_headers()
         self._sent_bytes += len(data)
         send(data)
@@ -137,13 +147,16 @@ class Response:
         if not self._status:
             raise AssertionError("the app did not call start_response")
         headers = self._headers
+        if self._not_found_page and self._status.startswith("404"):
+            headers, self._first, self._chunks = [("X-Accel-Redirect", self._not_found_page)], b"", iter(())
         if not all(value for _, value in headers):
-            # nginx can't tell an empty policy from none, and would add its own.
+            # To Nginx an empty policy is no policy, so that it would add its own.
             headers = [(name, value or ";" if name.lower() == CSP else value) for name, value in headers]
-        if self._report_endpoint and self._core.endpoint:
-            # As WSGI has it, a string of bytes (PEP 3333, "Unicode Issues"); a name in Python may be any.
-            endpoint = self._core.endpoint.encode().decode("latin-1")
-            headers = [*headers, ("X-Wsgi-Endpoint", endpoint)]
+        core = self._core
+        if self._report_endpoint and (core.endpoint or core.exception):
+            endpoint = f"{core.endpoint or '-'} {core.exception}".rstrip()
+            # WSGI takes bytes as latin-1 (PEP 3333, "Unicode Issues"); names in Python are Unicode.
+            headers = [*headers, ("X-Wsgi-Endpoint", endpoint.encode().decode("latin-1"))]
         if self._input:
             self._input.settle(keep=not isinstance(self._body, list))
         send: Callable[[bytes], Any] = self._start_response(self._status, headers)
@@ -151,7 +164,7 @@ class Response:
         return send
 
     def _next(self) -> bytes:
-        """Return the next chunk that is not empty, b"" at the end. Raises TypeError for what is not bytes."""
+        """Return the next chunk that is not empty, b"" at the end. Raises TypeError for a chunk that is not bytes."""
         for chunk in self._chunks:
             if not isinstance(chunk, bytes):
                 raise TypeError(f"the response body must be bytes, not {type(chunk).__name__}")
@@ -160,10 +173,10 @@ class Response:
         return b""
 
     def _fail(self) -> None:
-        """Log the exception that is being handled; answer with a 500 if nothing was sent yet."""
+        """Log the exception that is being handled; send a 500 if nothing was sent yet."""
         self._chunks = iter(())
         if self._send:
-            # The uwsgi protocol has no end mark: without a Content-Length the client can't tell.
+            # The uwsgi protocol has no end mark: without a Content-Length, the client takes the response for complete.
             self._server.failed(f"; the response broke off after {self._sent_bytes} bytes")
             return
         self._server.failed("")
@@ -201,12 +214,6 @@ class Response:
         self._server.end(self._core)
 
 
-def memory() -> int:
-    """Return the resident memory of this process, in bytes."""
-    with open("/proc/self/statm") as statm:  # noqa: PTH123
-        return int(statm.read().split()[1]) * resource.getpagesize()
-
-
 def peak_memory() -> int:
-    """Return the most resident memory that this process has had, in bytes (getrusage(2))."""
+    """Return the peak of this process's resident memory, in bytes (getrusage(2))."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

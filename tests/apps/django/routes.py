@@ -1,4 +1,4 @@
-"""Django's admin, on a database that is made when the container starts."""
+"""Django's admin, on a database that is created at import."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ django.setup()
 
 from django.contrib.auth.models import User  # noqa: E402 - models exist only after setup()
 
-# Each worker process imports this file: the first one makes the database, the others wait until it is there.
+# Each worker process imports this file. The first one creates the database while the others wait.
 with Path("/tmp/database.lock").open("w") as lock:
     fcntl.flock(lock, fcntl.LOCK_EX)
     call_command("migrate", verbosity=0)

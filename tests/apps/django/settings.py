@@ -1,4 +1,4 @@
-"""What `django-admin startproject` writes, less the comments; nothing here knows of a port."""
+"""Settings as `django-admin startproject` writes them, without the comments."""
 
 import os
 

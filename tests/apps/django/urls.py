@@ -1,4 +1,4 @@
-"""The admin, and nothing else."""
+"""The admin is the only page."""
 
 from django.contrib import admin
 from django.urls import path

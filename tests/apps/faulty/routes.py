@@ -1,9 +1,8 @@
-"""An app that does on request what apps do by mistake."""
+"""An app with the faults of real apps, one for each path."""
 
 import ctypes
 import os
 import subprocess
-import sys
 import threading
 import time
 from urllib.parse import parse_qs
@@ -14,91 +13,86 @@ VERSION = "old"
 
 
 def seconds(environ):
-    """How long the request asks to take."""
+    """Return the duration that the query string asks for."""
     return float(parse_qs(environ["QUERY_STRING"]).get("s", ["1"])[0])
 
 
 def sleep(environ):
-    """Waits, without using the processor."""
+    """Wait without using the CPU."""
     time.sleep(seconds(environ))
 
 
 def burn(environ):
-    """Uses the processor."""
+    """Use the CPU."""
     end = time.monotonic() + seconds(environ)
     while time.monotonic() < end:
         pass
 
 
 def hang(environ):
-    """Never answers."""
+    """Never answer."""
     while True:
         time.sleep(1)
 
 
 def segfault(environ):
-    """Crashes in C."""
+    """Crash in C code."""
     ctypes.string_at(0)
 
 
 def leave(environ):
-    """Ends the process without a word."""
+    """Exit without cleanup or message."""
     os._exit(3)
 
 
-def system_exit(environ):
-    """What a script does to end."""
-    sys.exit(4)
-
-
 def leak(environ):
-    """Keeps a megabyte for ever."""
+    """Leak 1 MB."""
     LEAK.append(bytearray(os.urandom(1) * (1 << 20)))
 
 
 def devour(environ):
-    """Allocates until it is stopped."""
+    """Allocate memory without end."""
     while True:
         LEAK.append(bytearray(b"x" * (8 << 20)))
 
 
 def breed(environ):
-    """Starts children without end."""
+    """Start child processes without end."""
     while True:
         subprocess.Popen(["sleep", "30"])
 
 
 def abandon(environ):
-    """Leaves a child behind that ends later, as an orphan."""
+    """Leave an orphan that exits later."""
     subprocess.Popen(["sh", "-c", "sleep 0.2 & exit"]).wait()
 
 
 def thread(environ):
-    """Leaves a thread behind that nobody waits for."""
+    """Leave a thread that never ends."""
     threading.Thread(target=time.sleep, args=(3600,)).start()
 
 
 def stream(environ):
-    """Begins an answer that never ends."""
+    """Send a response that never ends."""
     while True:
         yield b"x" * 100
         time.sleep(0.2)
 
 
 def stall(environ):
-    """Begins an answer, and stops in the middle."""
+    """Send the beginning of a response, and hang."""
     yield b"x" * 100
     time.sleep(3600)
 
 
 PATHS = {
     function.__name__: function
-    for function in (sleep, burn, hang, segfault, leave, system_exit, leak, devour, breed, abandon, thread)
+    for function in (sleep, burn, hang, segfault, leave, leak, devour, breed, abandon, thread)
 }
 
 
 def app(environ, start_response):
-    """The path's last part is what to do; then it says which version in which process answered."""
+    """Call the function named by the last part of the path; answer with the version of the code and the process id."""
     action = environ["PATH_INFO"].rsplit("/", 1)[-1]
     headers = [("Content-Type", "text/plain")]
     if action in ("stream", "stall"):

@@ -1,3 +1,3 @@
-"""httpbin, as it comes."""
+"""httpbin, unchanged."""
 
 from httpbin import app as app

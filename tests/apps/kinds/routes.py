@@ -1,4 +1,4 @@
-"""A Flask app with a path for each kind of response that an app gives, or fails to give."""
+"""A Flask app with a path for each kind of response, and for two failures."""
 
 import os
 import time
@@ -10,36 +10,36 @@ app = Flask(__name__)
 
 @app.get("/")
 def page():
-    """A page."""
+    """Return HTML."""
     return "<!doctype html><title>page</title>"
 
 
 @app.get("/json")
 def data():
-    """JSON."""
+    """Return JSON."""
     return jsonify(a=1)
 
 
 @app.get("/redirect")
 def elsewhere():
-    """A redirect."""
+    """Redirect."""
     return redirect("/")
 
 
 @app.get("/cached")
 def cached():
-    """What may be kept for a minute."""
+    """Return a response that may be cached for a minute."""
     headers = {"Cache-Control": "max-age=60", "ETag": '"1"', "Content-Type": "text/plain; charset=utf-8"}
     return "kept " * 500, headers
 
 
 @app.get("/slow")
 def slow():
-    """Nothing, for longer than anyone waits."""
+    """Exceed every timeout."""
     time.sleep(60)
 
 
 @app.get("/die")
 def die():
-    """The end of the process."""
+    """End the process."""
     os._exit(1)

@@ -1,4 +1,4 @@
-"""An app whose responses have as many bytes as the query string says; it answers uploads with their length."""
+"""An app whose responses have the size of the query string; X-Length is the size of the request's body."""
 
 PIECE = b"x" * 65536
 

@@ -1,4 +1,4 @@
-"""A Flask app with a metric of its own, as README shows it, and requests that go wrong."""
+"""A Flask app with a metric of its own, as README shows it, and with requests that fail."""
 
 import os
 import time
@@ -19,18 +19,18 @@ def hello(name):
 
 @app.get("/fail")
 def fail():
-    """Meets an exception that it doesn't handle."""
+    """Raise an exception."""
     raise ZeroDivisionError
 
 
 @app.get("/sleep/<float:seconds>")
 def sleep(seconds):
-    """Takes its time."""
+    """Wait."""
     time.sleep(seconds)
     return "awake"
 
 
 @app.get("/die")
 def die():
-    """Ends its worker."""
+    """End the worker process."""
     os._exit(3)

@@ -1,4 +1,4 @@
-"""The smallest app: a function, no framework, no requirements.txt."""
+"""The smallest app: one function, no framework, no requirements.txt."""
 
 from pathlib import Path
 
@@ -6,6 +6,6 @@ GREETING = Path(__file__).with_name("greeting.txt")
 
 
 def app(environ, start_response):
-    """Answers what a file beside it says."""
+    """Answer with the content of greeting.txt."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [GREETING.read_bytes()]

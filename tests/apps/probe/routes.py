@@ -1,4 +1,4 @@
-"""A plain WSGI app that tells what reached it: no framework stands between the front and the tests."""
+"""A WSGI app without a framework that answers with the request as it arrived."""
 
 import hashlib
 import io
@@ -16,19 +16,19 @@ TEXT = [("Content-Type", "text/plain")]
 
 
 def echo(environ, start_response):
-    """Answers with the environment, and with the length and the digest of the body."""
+    """Answer with the WSGI environment, and with length and digest of the body."""
     digest, length = hashlib.sha256(), 0
     while piece := environ["wsgi.input"].read(65536):
         digest.update(piece)
         length += len(piece)
-    told = {key: value for key, value in environ.items() if isinstance(value, str | bool)}
-    answer = json.dumps({"environ": told, "length": length, "sha256": digest.hexdigest()}).encode()
+    environment = {key: value for key, value in environ.items() if isinstance(value, str | bool)}
+    answer = json.dumps({"environ": environment, "length": length, "sha256": digest.hexdigest()}).encode()
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))])
     return [answer]
 
 
 def read(environ, start_response):
-    """Reads the body in the way that the query string names, and sends back what that gave."""
+    """Read the body with the method that the query string names, and send it back."""
     body = environ["wsgi.input"]
     ways = {
         "all": body.read,
@@ -42,26 +42,26 @@ def read(environ, start_response):
 
 
 def early(environ, start_response):
-    """Answers before it has read anything."""
+    """Answer without reading the body."""
     start_response("200 OK", [*TEXT, ("Content-Length", "5")])
     return [b"early"]
 
 
 def status(environ, start_response):
-    """Answers with the status of the query string, and wrongly with a body."""
+    """Answer with the status of the query string and with a body, even where none is allowed."""
     start_response(f"{environ['QUERY_STRING']} Nothing", TEXT)
     return [b"stray"]
 
 
 def stream(environ, start_response):
-    """A response of unknown length, in 1000 pieces."""
+    """Send a response of unknown length in 1,000 pieces."""
     start_response("200 OK", TEXT)
     for number in range(1000):
         yield f"{number}\n".encode() * 50
 
 
 def drip(environ, start_response):
-    """Sends a second piece when the client has told, at /heard, that the first one arrived; gives up after 3 s."""
+    """Send a second piece once the client has requested /heard, or after 3 s."""
     HEARD.unlink(missing_ok=True)
     start_response("200 OK", [*TEXT, ("X-Accel-Buffering", "no")])
     yield b"first\n"
@@ -72,14 +72,14 @@ def drip(environ, start_response):
 
 
 def heard(environ, start_response):
-    """The client's word to /drip."""
+    """Note that the client has received the first piece of /drip."""
     HEARD.touch()
     start_response("200 OK", TEXT)
     return [b""]
 
 
 class Closing:
-    """A response, of one piece or of very many, that tells, at /closed, that it was closed."""
+    """A response of one piece (?end) or of 100,000; /closed reports whether it was closed."""
 
     def __init__(self, environ, start_response):
         CLOSED.unlink(missing_ok=True)
@@ -87,35 +87,29 @@ class Closing:
         self.pieces = 1 if environ["QUERY_STRING"] == "end" else 100_000
 
     def __iter__(self):
-        """Sends its pieces."""
+        """Iterate over the pieces."""
         return iter([b"piece\n" * 1000] * self.pieces)
 
     def close(self):
-        """What WSGI promises to call, whatever becomes of the response."""
+        """Note the call, which PEP 3333 guarantees for every response."""
         CLOSED.touch()
 
 
 def closed(environ, start_response):
-    """Whether the last response of /closing was closed."""
+    """Answer 200 if the last response of /closing was closed, otherwise 404."""
     start_response("200 OK" if CLOSED.exists() else "404 Not Found", TEXT)
     return [b""]
 
 
-def cookies(environ, start_response):
-    """Sets two cookies that together need 12 KB of headers."""
-    start_response("200 OK", [*TEXT, *(("Set-Cookie", f"{name}={name * 6000}") for name in "ab")])
-    return [b""]
-
-
 def large(environ, start_response):
-    """Send headers of that many bytes in all, 1,000 in each."""
+    """Send headers of 1,000 bytes each, in all as many bytes as the query string says."""
     count = int(environ["QUERY_STRING"]) // 1000
     start_response("200 OK", [*TEXT, *((f"X-Large-{number}", "v" * 1000) for number in range(count))])
     return [b""]
 
 
 def rest(environ, start_response):
-    """Sends what is left of a file, or of one in memory, from its sixth byte on, by the server's own means."""
+    """Send a file, or with ?memory one in memory, from its sixth byte on, by wsgi.file_wrapper."""
     opened = io.BytesIO(NOTE.read_bytes()) if environ["QUERY_STRING"] == "memory" else NOTE.open("rb")
     opened.seek(5)
     start_response("200 OK", TEXT)
@@ -123,7 +117,7 @@ def rest(environ, start_response):
 
 
 def url(environ, start_response):
-    """The URL that an app builds for its own links."""
+    """Answer with the URL that Werkzeug builds for links."""
     start_response("200 OK", TEXT)
     return [get_current_url(environ).encode()]
 
@@ -131,7 +125,6 @@ def url(environ, start_response):
 PAGES = {
     "/closed": closed,
     "/closing": Closing,
-    "/cookies": cookies,
     "/drip": drip,
     "/early": early,
     "/heard": heard,
@@ -146,5 +139,5 @@ PAGES = {
 
 
 def app(environ, start_response):
-    """Calls the page of the path; every other path is echoed."""
+    """Call the function of the path; echo requests for any other path."""
     return PAGES.get(environ["PATH_INFO"], echo)(environ, start_response)

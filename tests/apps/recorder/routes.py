@@ -1,4 +1,4 @@
-"""A WSGI app that remembers the requests that reached it, and tells at /seen. It wants one process: its memory."""
+"""A WSGI app that records its requests and returns them at /seen. It must run in one process."""
 
 import json
 from urllib.parse import parse_qs
@@ -9,11 +9,10 @@ SEEN = []
 
 
 def app(environ, start_response):
-    """Remembers the request, and answers that it was here; /seen tells, and forgets."""
+    """Record the request; /seen returns the recorded requests and clears the record."""
     path, query = environ["PATH_INFO"], parse_qs(environ["QUERY_STRING"])
     if path == "/seen":
-        told = [SEEN.pop(0) for _ in range(len(SEEN))]
-        answer = json.dumps(told).encode()
+        answer = json.dumps([SEEN.pop(0) for _ in range(len(SEEN))]).encode()
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))])
         return [answer]
     if path != "/health":

@@ -1,4 +1,4 @@
-"""An app that says on request what apps say, in every way that they have."""
+"""An app that logs on request, in every way that apps do."""
 
 import contextvars
 import ctypes
@@ -19,42 +19,42 @@ libc = ctypes.CDLL(None)
 print("imported")
 
 
-def said(what):
-    """What the request asks to be said."""
-    return request.args.get("what", what)
+def text(default):
+    """Return the text of the query string, otherwise the default."""
+    return request.args.get("text", default)
 
 
 @app.get("/log")
 def log_it():
-    """Through logging: at each level, with fields of its own, and below the level that is logged."""
+    """Log at each level, below LOG_LEVEL as well, with extra fields."""
     for level in range(10, 60, 10):
-        log.log(level, "%s at %d", said("logged"), level, extra={"order": level, "time": "of day"})
-    app.logger.warning(said("logged by Flask"))
-    return "said"
+        log.log(level, "%s at %d", text("logged"), level, extra={"order": level, "time": "of day"})
+    app.logger.warning(text("logged by Flask"))
+    return "logged"
 
 
 @app.get("/values")
 def values():
-    """What JSON has no way to express."""
+    """Log values that have no form in JSON."""
     holds_itself = []
     holds_itself.append(holds_itself)
     log.info("values", extra={"ratio": float("nan"), "loop": holds_itself, "bytes": b"\xff", "object": object()})
     log.info({"message": 5, "source": "forged", "request_id": 7, "traceparent": "", "exc_info": [1], "time": None})
     log.info("surrogate \udcff")
     log.info("wrong %d", "argument")
-    return "said"
+    return "logged"
 
 
 @app.get("/raise")
 def fail():
-    """An exception that nobody catches."""
-    raise ValueError(said("nobody catches this"))
+    """Raise an exception."""
+    raise ValueError(text("uncaught"))
 
 
 @app.get("/print")
 def print_it():
-    """In pieces, on both streams and on WSGI's own."""
-    print("printed", said("in"), "pieces")
+    """Print on stdout, stderr and wsgi.errors, in several ways."""
+    print("printed", text("in"), "pieces")
     print("printed on stderr", file=sys.stderr)
     print("printed past it", file=sys.__stdout__)
     print("no end", end="", flush=True)
@@ -65,46 +65,42 @@ def print_it():
         raise KeyError("caught")
     except KeyError:
         traceback.print_exc()
-    return "said"
+    return "logged"
 
 
 @app.get("/c")
 def from_c():
-    """As C code and child processes do, past Python."""
+    """Write as C code and child processes do, without sys.stdout."""
     os.write(1, b'C \xff "quoted" on stdout\n{"time":"forged"}\n')
     libc.dprintf(2, b"C on stderr\n")
     subprocess.run(["sh", "-c", "echo child; echo child on stderr >&2"], check=True)
-    return "said"
+    return "logged"
 
 
 @app.get("/long")
 def long():
-    """Lines of 100 KB, printed, logged and, unless the query says python, from C."""
+    """Write lines of 100 KB: printed, logged and, except with ?python, from C code."""
     size = 100_000
     print("p" * size)
     log.info("l" * size)
     if request.query_string != b"python":
         os.write(1, b"c" * size + b"\n")
-    return "said"
+    return "logged"
 
 
 @app.get("/thread")
 def thread():
-    """In threads: one that is handed the request's context, one that fails."""
-    threads = [
-        threading.Thread(target=contextvars.copy_context().run, args=(log.info, "logged in a thread")),
-        threading.Thread(target=contextvars.copy_context().run, args=({}.__getitem__, "missing in a thread")),
-    ]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    return "said"
+    """Log in a thread that runs in the request's context; with ?raise an exception ends the thread."""
+    call = ({}.__getitem__, "missing in a thread") if "raise" in request.args else (log.info, "logged in a thread")
+    thread = threading.Thread(target=contextvars.copy_context().run, args=call)
+    thread.start()
+    thread.join()
+    return "logged"
 
 
 @app.get("/stream")
 def stream():
-    """While the response is sent."""
+    """Log while the response is sent."""
 
     def pieces():
         for number in range(3):
@@ -117,22 +113,22 @@ def stream():
 
 @app.get("/line")
 def line():
-    """One line of each kind."""
+    """Print one line and log one line."""
     print("printed a line")
     log.info("logged a line")
-    return "said"
+    return "logged"
 
 
 @app.get("/segfault")
 def segfault():
-    """Last words, and a crash."""
+    """Log, and crash in C code."""
     log.error("last words")
     ctypes.string_at(0)
 
 
 @app.get("/hang")
 def hang():
-    """Longer than it may."""
+    """Exceed REQUEST_TIMEOUT."""
     log.info("will hang")
     time.sleep(60)
     return "late"
@@ -140,14 +136,14 @@ def hang():
 
 @app.get("/slow")
 def slow():
-    """Waits between two lines."""
+    """Wait between two lines."""
     log.info("before")
     time.sleep(0.2)
     log.info("after")
-    return "said"
+    return "logged"
 
 
 @app.get("/health")
 def health():
-    """Nothing is said of it."""
+    """Answer the health check."""
     return "healthy"

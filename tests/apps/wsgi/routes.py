@@ -1,4 +1,4 @@
-"""A WSGI app without a framework, which does on request what a server has to cope with."""
+"""A WSGI app without a framework, with a function for each case that a WSGI server must handle."""
 
 import multiprocessing
 import os
@@ -11,17 +11,17 @@ TEXT = [("Content-Type", "text/plain")]
 
 
 def raises(environ, start_response):
-    """An exception leaves the app."""
+    """Raise an exception."""
     raise ValueError("nobody catches this")
 
 
 def exits(environ, start_response):
-    """SystemExit leaves the app."""
+    """Raise SystemExit."""
     sys.exit(3)
 
 
 def replaced(environ, start_response):
-    """An error page of the app's own, after it had begun another response."""
+    """Replace the response by an error page with exc_info."""
     start_response("200 OK", TEXT)
     try:
         raise KeyError("late")
@@ -31,50 +31,50 @@ def replaced(environ, start_response):
 
 
 def line_break(environ, start_response):
-    """A header that would smuggle in another."""
+    """Set a header whose value has a line break."""
     start_response("200 OK", [("X-One", "1\r\nX-Two: 2")])
     return [b"body"]
 
 
 def returns_none(environ, start_response):
-    """No body at all."""
+    """Return None."""
     start_response("200 OK", TEXT)
 
 
 def returns_text(environ, start_response):
-    """Text instead of bytes."""
+    """Return text instead of bytes."""
     start_response("200 OK", TEXT)
     return ["text"]
 
 
 def fails_at_once(environ, start_response):
-    """A generator that raises before its first chunk."""
+    """Raise before the first chunk."""
     start_response("200 OK", TEXT)
     raise RuntimeError("before the first chunk")
     yield b""
 
 
 def fails_midway(environ, start_response):
-    """A generator with a length that raises after its first chunk."""
+    """Declare a length, and raise after the first chunk."""
     start_response("200 OK", [*TEXT, ("Content-Length", "1000")])
     yield b"x" * 100
     raise RuntimeError("after the first chunk")
 
 
 def unread(environ, start_response):
-    """Answers without having read the request's body."""
+    """Answer without reading the body of the request."""
     start_response("200 OK", TEXT)
     return [b"unread"]
 
 
 def read(environ, start_response):
-    """Says how long the request's body is."""
+    """Answer with the length of the request's body."""
     start_response("200 OK", TEXT)
     return [str(len(environ["wsgi.input"].read())).encode()]
 
 
 def written(environ, start_response):
-    """Uses write(), as old apps do."""
+    """Send the response with write() of PEP 3333."""
     write = start_response("200 OK", TEXT)
     write(b"one ")
     write(b"two ")
@@ -82,7 +82,7 @@ def written(environ, start_response):
 
 
 def child(environ, start_response):
-    """Starts a child process, and ends it with SIGTERM."""
+    """Start a child process, and end it with SIGTERM."""
     process = subprocess.Popen(["sleep", "60"])
     time.sleep(0.1)
     process.terminate()
@@ -91,35 +91,29 @@ def child(environ, start_response):
 
 
 def forkserver(environ, start_response):
-    """Calls a function in a child of multiprocessing's forkserver."""
+    """Call a function in a child of multiprocessing's forkserver."""
     with multiprocessing.get_context("forkserver").Pool(1) as pool:
         start_response("200 OK", TEXT)
         return [str(pool.apply_async(abs, (-4,)).get(15)).encode()]
 
 
 def flows(environ, start_response):
-    """A stream that takes longer than REQUEST_TIMEOUT, a line every half second."""
+    """Send a line every half second, as many as the query string says."""
     start_response("200 OK", [*TEXT, ("X-Accel-Buffering", "no")])
     for number in range(int(environ["QUERY_STRING"])):
         yield b"%d\n" % number
         time.sleep(0.5)
 
 
-def headers(environ, start_response):
-    """How many of the request's headers arrived."""
-    start_response("200 OK", TEXT)
-    return [str(sum(name.startswith("HTTP_X_H") for name in environ)).encode()]
-
-
 def mask(environ, start_response):
-    """The signals that a request's thread blocks."""
+    """Answer with the signals that the thread blocks."""
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     start_response("200 OK", TEXT)
     return [",".join(sorted(signal.Signals(number).name for number in blocked)).encode()]
 
 
 def pid(environ, start_response):
-    """The process that answers."""
+    """Answer with the process id."""
     start_response("200 OK", TEXT)
     return [str(os.getpid()).encode()]
 

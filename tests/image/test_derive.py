@@ -1,0 +1,107 @@
+"""Dockerfiles that start from the stages `build` and `run`."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import APPS, REPO, SESSION_LABEL, Container, docker
+
+Start = Callable[..., Container]
+
+NAME = f"wsgi-test-derive-{os.getpid()}"
+
+DOCKERFILE = f"""\
+FROM {NAME}:build AS build
+COPY . /app
+RUN --mount=type=secret,id=ca build-app
+FROM {NAME}:run
+COPY --from=build /venv /venv
+COPY --from=build /app /app
+"""
+
+PACKAGES = """\
+USER 0
+RUN install-packages /app/packages.txt
+USER 10001:0
+"""
+
+
+@pytest.fixture(scope="module")
+def stages() -> Iterator[None]:
+    """Images of both stages, as `make base` builds them."""
+    subprocess.run(["make", "--no-print-directory", "base", f"IMAGE={NAME}"], cwd=REPO, check=True, capture_output=True)
+    yield
+    docker("image", "rm", f"{NAME}:build", f"{NAME}:run")
+
+
+@pytest.fixture
+def derive(stages: None, tmp_path: Path) -> Callable[..., str]:
+    """Build a Dockerfile beside the files of an app; return the image's id: derive(DOCKERFILE, NAME=TEXT...)."""
+
+    def derive(dockerfile: str, **files: str) -> str:
+        for name, text in {**files, "Dockerfile": dockerfile, ".dockerignore": "Dockerfile\n.dockerignore\n"}.items():
+            path = tmp_path / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        command = [REPO / "tools/build", "--quiet", "--label", SESSION_LABEL, tmp_path]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
+
+    return derive
+
+
+ROUTES = """\
+from flask import Flask, url_for
+app = Flask(__name__)
+app.get("/")(lambda: url_for("static", filename="a.css"))
+"""
+
+
+def test_a_derived_dockerfile_of_six_lines_does_for_an_app_what_ours_does(
+    derive: Callable[..., str], start: Start
+) -> None:
+    assert len(DOCKERFILE.splitlines()) == 6
+    files = {
+        "routes.py": ROUTES,
+        "requirements.txt": "flask\n",
+        "prebuild.sh": "mkdir -p static; seq 1000 > static/a.css\n",
+    }
+    container = start(image=derive(DOCKERFILE, **files)).wait()
+    path = container.get("/").text
+    assert path != "/static/a.css"
+    response = container.get(path, headers={"Accept-Encoding": "gzip"})
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert "immutable" in response.headers["Cache-Control"]
+    assert container.exec("id", "-u") == "10001"
+    assert container.exec("ls", "/app/__pycache__").startswith("routes.")
+
+
+def test_a_derived_image_may_add_debian_packages(derive: Callable[..., str], start: Start) -> None:
+    files = {"routes.py": (APPS / "plain/routes.py").read_text(), "packages.txt": "tini\n"}
+    files["greeting.txt"] = (APPS / "plain/greeting.txt").read_text()
+    container = start(image=derive(DOCKERFILE + PACKAGES, **files)).wait()
+    assert "tini version" in container.exec("tini", "--version")
+    assert container.exec("id", "-u") == "10001"
+
+
+def test_the_stages_contain_no_app(stages: None) -> None:
+    for stage in "build", "run":
+        listed = docker(
+            "run",
+            "--rm",
+            "--entrypoint=sh",
+            f"{NAME}:{stage}",
+            "-c",
+            "ls -A /app /venv/lib/*/site-packages",
+            check=False,
+        )
+        assert [line for line in listed.splitlines() if line and not line.startswith(("/", "ls:"))] == []
+
+
+def test_the_image_of_this_repository_derives_from_the_same_stages(stages: None, image: str) -> None:
+    layers = docker("image", "inspect", '--format={{join .RootFS.Layers " "}}', f"{NAME}:run").split()
+    assert docker("image", "inspect", '--format={{join .RootFS.Layers " "}}', image).split()[: len(layers)] == layers

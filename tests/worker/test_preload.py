@@ -1,0 +1,106 @@
+"""PRELOAD: uWSGI loads the app once, and forks its workers from there."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import HARDENED, Container, docker, until
+
+Start = Callable[..., Container]
+App = Callable[[str], str]
+
+CODE = """
+import os, time
+import uwsgi
+from uwsgidecorators import postfork
+
+IMPORTED_IN = os.getpid()
+VERSION = 1
+forked_in = []
+
+@postfork
+def note_process():
+    forked_in.append(os.getpid())
+
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/die":
+        os._exit(1)
+    if path == "/sleep":
+        time.sleep(60)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    numbers = VERSION, IMPORTED_IN, os.getpid(), uwsgi.worker_id(), *forked_in
+    return [" ".join(map(str, numbers)).encode()]
+"""
+
+
+def answer(container: Container) -> list[int]:
+    """Return version, process that imported the app, process of the worker, its number, and processes of the hook."""
+    return [int(number) for number in container.get("/").text.split()]
+
+
+@pytest.fixture
+def preloaded(start: Start, app: App) -> Container:
+    """Container with two workers that the app was loaded for once."""
+    return start(app(CODE), "--env=PRELOAD=on", "--env=PROCESSES=2", *HARDENED).wait()
+
+
+def workers(container: Container) -> dict[int, int]:
+    """Return the processes of both workers, by number."""
+    found: dict[int, int] = {}
+
+    def both() -> bool:
+        _, imported_in, pid, number, *forked_in = answer(container)
+        assert imported_in != pid
+        assert forked_in == [pid]
+        found[number] = pid
+        return len(found) == 2
+
+    until(both, "both workers answer")
+    return found
+
+
+def test_both_workers_serve_an_app_that_was_imported_in_their_master(preloaded: Container) -> None:
+    workers(preloaded)
+    loaded = [line for line in preloaded.lines if str(line["message"]).startswith("loaded the app")]
+    assert len(loaded) == 1
+
+
+def test_a_dead_worker_is_replaced(preloaded: Container) -> None:
+    before = workers(preloaded)
+    preloaded.get("/die")
+    until(lambda: not before.items() <= workers(preloaded).items(), "another process serves")
+
+
+def test_a_reload_loads_new_code(preloaded: Container, tmp_path: Path) -> None:
+    (tmp_path / "routes.py").write_text(CODE.replace("VERSION = 1", "VERSION = 2"))
+    docker("kill", "--signal=HUP", preloaded.id)
+    until(lambda: answer(preloaded)[0] == 2, "the new code serves")
+    (tmp_path / "routes.py").write_text("1 / 0\n")
+    docker("kill", "--signal=HUP", preloaded.id)
+    until(lambda: "the old code keeps serving" in preloaded.log, "the broken code is refused")
+    assert answer(preloaded)[0] == 2
+
+
+def test_an_app_that_cannot_be_loaded_ends_the_container_with_22(start: Start, app: App) -> None:
+    container = start(app("1 / 0\n"), "--env=PRELOAD=on")
+    assert container.exit_code() == 22
+    assert "ZeroDivisionError" in container.log
+
+
+@pytest.mark.parametrize("option", ["--env=PRELOAD=on", "--env=PRELOAD=off"])
+def test_an_exception_of_a_postfork_function_is_logged_and_the_worker_serves(
+    option: str, start: Start, app: App
+) -> None:
+    container = start(app(CODE.replace("forked_in.append(os.getpid())", "1 / 0")), option).wait()
+    assert container.get("/").status_code == 200
+    assert [line for line in container.lines if "ZeroDivisionError" in str(line["message"])]
+
+
+def test_overdue_requests_are_ended(start: Start, app: App) -> None:
+    container = start(app(CODE), "--env=PRELOAD=on", "--env=PROCESSES=1", "--env=THREADS=2", "--env=REQUEST_TIMEOUT=1")
+    container.wait()
+    before = answer(container)[2]
+    assert container.get("/sleep").status_code == 504
+    until(lambda: answer(container)[2] != before, "the worker is replaced")
