@@ -1,6 +1,8 @@
 # docker build -t wsgi .
 # docker run -p 80:80 wsgi
 #
+# `--build-arg SRC=examples/books` takes the app of that folder instead of src/.
+#
 # The stages `build` and `run` contain no app, so that another Dockerfile can start from them. Their longer steps are
 # scripts in runtime/build/.
 
@@ -58,9 +60,10 @@ ENTRYPOINT ["env", "--block-signal=HUP,INT,QUIT,TERM", "/opt/wsgi/venv/bin/pytho
 
 # --- app: src/ and its packages. The files that name packages come first: an edit of code installs nothing again ---
 FROM build AS app
-COPY src/packages*.txt src/requirements* src/constraints* src/pyproject.toml* src/uv.lock* /app/
+ARG SRC=src
+COPY ${SRC}/packages*.txt ${SRC}/requirements* ${SRC}/constraints* ${SRC}/pyproject.toml* ${SRC}/uv.lock* /app/
 RUN --mount=type=secret,id=ca install-app
-COPY src /app
+COPY ${SRC} /app
 RUN --mount=type=secret,id=ca prepare-app
 
 FROM run
@@ -68,7 +71,8 @@ FROM run
 ARG APP_VERSION=unknown
 ENV APP_VERSION=$APP_VERSION
 USER 0
-COPY src/packages.txt* /opt/wsgi/
+ARG SRC=src
+COPY ${SRC}/packages.txt* /opt/wsgi/
 RUN install-packages /opt/wsgi/packages.txt
 USER 10001:0
 COPY --from=app /venv /venv

@@ -27,7 +27,7 @@ CONTEXT = (
     *(
         line.removeprefix("!")
         for line in (REPO / ".dockerignore").read_text().splitlines()
-        if line[0] == "!" and line != "!src"
+        if line[0] == "!" and line not in ("!src", "!examples")
     ),
 )
 """Files and folders that an image is built from, besides the app."""

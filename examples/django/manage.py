@@ -1,0 +1,10 @@
+#!/usr/bin/env python3
+"""Django's command line: docker exec CONTAINER app-env python3 manage.py COMMAND."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
+execute_from_command_line(sys.argv)

@@ -1,0 +1,3 @@
+"""uWSGI calls the `app` of this file."""
+
+from mysite.wsgi import application as app  # noqa: F401

@@ -1,0 +1,74 @@
+"""Projects of Docker Compose that run the repository's compose files, and the images that these name."""
+
+import os
+import subprocess
+import uuid
+from pathlib import Path
+
+from conftest import REPO, SESSION_LABEL, Container, docker, until
+
+POSTGRES = "postgres:17-trixie"
+"""Image that compose.yaml names."""
+
+START_SECONDS = 120
+"""Longest time until a project answers: PostgreSQL creates its files, the app waits for it and migrates."""
+
+
+def build_app(folder: str) -> str:
+    """Build the image of an app as its README says, from a folder of the repository; return its id."""
+    command = [REPO / "tools/build", "--quiet", "--label", SESSION_LABEL, "--build-arg", f"SRC={folder}", REPO]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+def supply_postgres() -> None:
+    """Pull the image of PostgreSQL. Where no registry can be reached, build one with the same interface."""
+    for command in (("image", "inspect", POSTGRES), ("pull", "--quiet", POSTGRES)):
+        if subprocess.run(["docker", *command], capture_output=True).returncode == 0:
+            return
+    docker("build", "--quiet", "--tag", POSTGRES, str(Path(__file__).parent / "postgres"))
+
+
+class Service(Container):
+    """Container of a service of a project."""
+
+    def __init__(self, container_id: str) -> None:
+        self.id = container_id
+        self.test = ""
+
+
+class Project:
+    """Project of a compose file, with the app's port published on a free port of 127.0.0.1."""
+
+    def __init__(self, file: str, image: str) -> None:
+        self.name = f"wsgi-test-{uuid.uuid4().hex[:12]}"
+        self.file = REPO / file
+        self.environ = os.environ | {"IMAGE": image, "PORT": "127.0.0.1:0"}
+
+    def compose(self, *words: str, check: bool = True) -> str:
+        """Run a command of Docker Compose; return its output."""
+        done = subprocess.run(
+            ["docker", "compose", "--project-name", self.name, "--file", self.file, *words],
+            env=self.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert not check or done.returncode == 0, f"docker compose {' '.join(words)}: {done.stdout}"
+        return done.stdout.strip()
+
+    def service(self, name: str) -> Service:
+        """Return the container of a service, also if it has exited."""
+        return Service(self.compose("ps", "--all", "--quiet", name))
+
+    def up(self) -> "Project":
+        """Start all services, and wait until the app answers."""
+        self.compose("up", "--detach", "--no-build")
+        app = self.service("app")
+        until(app.answers, "the app answers", START_SECONDS)
+        return self
+
+    def down(self) -> None:
+        """Remove containers, networks and volumes."""
+        self.compose("down", "--volumes", "--timeout=5")
