@@ -18,19 +18,19 @@ class Problem(str):
     """Takes the place of a setting's value in a source with an error; the text is the error message."""
 
 
-def read(settings: list[list[str]], default_profile: str) -> tuple[dict[str, Any], ...]:
-    """Return the sources in the order of precedence, highest first; `settings` are the names of each setting.
+def by_precedence(settings: list[list[str]], default_profile: str) -> list[dict[str, Any]]:
+    """Return what the sources have, highest precedence first; the first one has the Problems of all others.
 
-    The first one has the problems of the others, because pydantic-settings reports what it finds first.
+    `settings` are the names of each setting.
     """
-    all_names = {name for names in settings for name in names}
-    environ, secret = variables(all_names), secrets(all_names)
-    from_profile = profile((secret | environ).get("PROFILE", default_profile))
+    names = {name for setting in settings for name in setting}
+    given, secret = variables(names), secrets(names)
+    chosen = profile((secret | given).get("PROFILE", default_profile))
     problems: dict[str, str] = {}
-    for source in from_profile, secret, environ:
-        problems |= {key: value for key, value in source.items() if isinstance(value, Problem)}
+    for source in chosen, secret, given:
+        problems |= {name: value for name, value in source.items() if isinstance(value, Problem)}
         problems |= conflicts(source, settings)
-    return problems, environ, secret, from_profile
+    return [problems, given, secret, chosen]
 
 
 def variables(names: set[str]) -> dict[str, str]:
