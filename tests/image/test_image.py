@@ -195,12 +195,12 @@ def test_secrets_without_read_permission_end_the_container_with_78(start: Start,
     tmp_path.chmod(0o700)
     refused = start(f"--volume={tmp_path}:/run/secrets:ro", "--env=THREADS=0")
     assert refused.exit_code() == 78
-    assert "/run/secrets must be readable for user 10001" in refused.log
+    assert "/run/secrets must be readable" in refused.log
     tmp_path.chmod(0o755)
     (tmp_path / "SECRET_KEY").touch(mode=0)
     refused = start(f"--volume={tmp_path}:/run/secrets:ro")
     assert refused.exit_code() == 78
-    assert "SECRET_KEY: the secret /run/secrets/SECRET_KEY cannot be read: Permission denied" in refused.log
+    assert "/run/secrets/SECRET_KEY" in refused.log
 
 
 @pytest.mark.parametrize(
