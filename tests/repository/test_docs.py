@@ -18,7 +18,8 @@ COMMANDS = [
 ]
 OPTIONAL_FILES = (
     *("src/protected/", "src/errors/", "src/prestart.sh", "src/nginx.conf", "src/nginx-http.conf"),
-    *("src/nginx-server.conf",),
+    *("src/nginx-server.conf", "src/packages.txt", "src/packages-build.txt", "src/prebuild.sh"),
+    *("main.py", "app.py", "wsgi.py", "application.py", "app/main.py", "uwsgi.ini"),
 )
 """Files that an app may have, and the demo app has not."""
 
@@ -110,4 +111,4 @@ def test_each_file_that_is_named_exists() -> None:
     assert len(named) > 10
     for path in named:
         places = REPO / path, REPO / "src" / path, REPO / "runtime/wsgi_runtime" / path
-        assert path in OPTIONAL_FILES or any(place.exists() for place in places), path
+        assert {path, f"src/{path}"} & set(OPTIONAL_FILES) or any(place.exists() for place in places), path
