@@ -217,7 +217,7 @@ def test_a_read_only_container_without_tmpfs_ends_with_78(start: Start, options:
     assert refused.exit_code() == 78
     (line,) = refused.lines
     assert f"startup failed: {folders} must be writable" in line["message"]
-    assert "--tmpfs /run --tmpfs /tmp" in line["message"]
+    assert "--tmpfs /run --volume /tmp" in line["message"]
 
 
 def test_a_full_run_folder_ends_the_container_with_78(start: Start) -> None:

@@ -53,7 +53,7 @@ class Workers:
         for key in overdue.keys() - self._overdue:
             number, slot = overdue[key]
             request_id, path, _ = slot.text()
-            message = f"request {path} exceeded REQUEST_TIMEOUT ({self._request_timeout} s); replacing worker {number}"
+            message = f"request {path} exceeded REQUEST_TIMEOUT ({self._request_timeout} s); uWSGI will be replaced"
             logs.write("error", "supervisord", message, request_id=request_id)
         self.overdue_workers += len({pid for pid, _, _ in overdue} - {pid for pid, _, _ in self._overdue})
         self._overdue = set(overdue)

@@ -63,7 +63,7 @@ def folder_problems() -> list[str]:
         problems.append(f"{secrets} must be readable by user {os.getuid()}: change its mode")
     folders = " and ".join(str(folder) for folder in (RUN, Path("/tmp")) if not os.access(folder, os.W_OK))  # noqa: S108
     if folders:
-        problems.append(f"{folders} must be writable: with --read-only, add --tmpfs /run --tmpfs /tmp to docker run")
+        problems.append(f"{folders} must be writable: with --read-only, add --tmpfs /run --volume /tmp to docker run")
     return problems
 
 

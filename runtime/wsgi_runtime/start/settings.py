@@ -50,7 +50,7 @@ class Settings(BaseSettings):
         "auto",
         union_mode="left_to_right",
         validation_alias=AliasChoices("PROCESSES", "WEB_CONCURRENCY"),
-        description="uWSGI processes; auto: one for each CPU of the container, if its memory holds 96 MB for each",
+        description="uWSGI processes; auto: one for each CPU of the container, fewer if its memory is below 96 MB for each",
     )
     THREADS: types.Count = Field(
         8,
@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     PRESTART: bool = Field(True, description="`on` or `off`: run `prestart.sh` before the app starts, if there is one")
     REQUEST_TIMEOUT: types.Seconds = Field(
         30,
-        description="seconds to the first byte of a response, and between two bytes; after that the client gets a 504",
+        description="seconds to the first byte of a response (then a 504), and between two bytes (then the response is cut)",
     )
     GRACE_PERIOD: types.Seconds = Field(
         8, description="seconds in which running requests may finish when the container stops; `docker stop` allows 10"
@@ -133,7 +133,7 @@ class Settings(BaseSettings):
         description="file with the private key of TLS_CERT, in PEM",
     )
     HTTPS_PORT: types.Port = Field(443, description="port for HTTPS, on IPv4 and IPv6")
-    MAX_REQUESTS: types.Limit = Field(0, description="requests after which a worker is replaced; 0: no limit")
+    MAX_REQUESTS: types.Limit = Field(0, description="requests of a worker after which uWSGI is replaced, without losing a request; 0: no limit")
     WORKER_MEMORY: types.Megabytes | types.Auto = Field(
         "auto",
         union_mode="left_to_right",

@@ -13,14 +13,14 @@ import uwsgi  # type: ignore[import-untyped]
 
 LOAD_FAILED = 22
 MAX_EARLY_DEATHS = 3
-"""The instance ends when its first worker has died early this many times."""
+"""A uWSGI instance that has never served ends when one of its workers has died early this many times."""
 EARLY_SECONDS = 10
 """A worker died early if it died while it loaded the app, or this soon afterwards without a completed request."""
 MAX_PAUSE_SECONDS = 30
 
 
 def import_ours():
-    """Import the container's modules, and nothing of the app's that has the name of a module that these need."""
+    """Import the container's modules, and ignore modules of the app with the same names as those that these import."""
     before, path, app = set(sys.modules), sys.path[:], os.getcwd()  # noqa: PTH109
     sys.path[:] = ["/opt/wsgi/runtime", *(folder for folder in path if os.path.abspath(folder) != app)]  # noqa: PTH100
     import time
@@ -53,7 +53,7 @@ def load():
     try:
         app = import_app(announce=uwsgi.worker_id() == worker.starts == 1)
     except BaseException:
-        # Code that another worker has loaded may be changing right now: the next try finds the whole change.
+        # If another worker has loaded the app, a deployment may be copying its files right now: try again.
         fail(1 if bank.has_served() else LOAD_FAILED)
     call_postfork_functions(getattr(uwsgi, "post_fork_hook", None))
     return serve_app(app, worker)
