@@ -1,9 +1,11 @@
 import { defineConfig } from "vite";
 
-export default defineConfig({
+export default defineConfig(({ command }) => ({
   root: "web",
-  base: "/static/",
+  base: command === "build" ? "/static/" : "/",
   esbuild: { jsx: "automatic" },
+  // For `npm run dev`: the container answers what belongs to the API.
+  server: { proxy: { "/api": "http://localhost" } },
   build: {
     outDir: "../static",
     emptyOutDir: true,
@@ -17,4 +19,4 @@ export default defineConfig({
       },
     },
   },
-});
+}));
