@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run dev image base stop logs status reload setup test lint lock soak measure bench bench-full
+.PHONY: help run dev image base stop logs status reload setup new test lint lock soak measure bench bench-full
 export DOCKER_BUILDKIT = 1
 export IMAGE ?= wsgi
 export NAME ?= $(subst :,-,$(notdir $(IMAGE)))
@@ -47,11 +47,16 @@ test: setup ## Run every test, on the real image
 lint: setup ## Check the code and the configuration files
 	@tools/lint
 
+new: ## Copy the template to a new folder, for your app (DIR=../my-app)
+	@tools/bootstrap copier
+	@tools/new "$(DIR)"
+
 lock: setup ## Write the lock files again, with hashes
 	@tools/lock
 
 soak: setup ## Measure faults, and repeat their tests (ROUNDS=20)
 	@.venv/bin/python tools/soak.py $(ROUNDS)
+	@.venv/bin/python -m bench.overview
 
 measure: image ## Print size, memory and startup time of the image
 	@python3 tools/measure.py
@@ -59,8 +64,10 @@ measure: image ## Print size, memory and startup time of the image
 bench: setup ## Compare the template with other servers
 	@.venv/bin/python bench/run.py
 	@.venv/bin/python -m bench.report
+	@.venv/bin/python -m bench.overview
 
 bench-full: setup ## The same with more rounds, and with growing load
 	@.venv/bin/python bench/run.py --rounds 15 --starts 7
 	@.venv/bin/python -m bench.growth
 	@.venv/bin/python -m bench.report
+	@.venv/bin/python -m bench.overview

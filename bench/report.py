@@ -1,6 +1,6 @@
 """Results as tables and plots, and their comparison with earlier results.
 
-`python -m bench.report` writes those of bench/results.json and bench/growth.json into the README files and plots.
+`python -m bench.report` writes those of bench/results.json and bench/growth.json into bench/README.md and its plots.
 """
 
 import json
@@ -144,12 +144,6 @@ def cpu_table(results: Results, names: Iterable[str] = (), cases: Iterable[str] 
     return markdown(["CPU us a request (times ours)", *cases], rows)
 
 
-def short_tables(results: Results) -> str:
-    """Return the table of the main README."""
-    names = (OURS, TIANGOLO, GTHREAD, GRANIAN, "granian", "gunicorn sync", "waitress", "Flask's development server")
-    return cpu_table(results, names, ("hello", "static-1k", "page", "cacheable", "wait"))
-
-
 def spread_table(results: Results) -> str:
     """Return the table of all figures, with a row for each server and case."""
     rows = []
@@ -244,8 +238,13 @@ def write_into(path: Path, mark: str, text: str) -> None:
     path.write_text(f"{before}{start}\n{text}\n\n{end}{after}")
 
 
-def draw(image: str, kind: str, data: dict[str, Any], path: Path) -> None:
+def draw(kind: str, data: dict[str, Any], path: Path) -> None:
     """Draw a plot in a container that has matplotlib, and write it."""
+    with tempfile.TemporaryDirectory() as tree:
+        for name in ("Dockerfile", "plot.py"):
+            (Path(tree) / name).write_text((BENCH / name).read_text())
+        words = [BENCH.parent / "tools/build", "--quiet", "--target=plot", tree]
+        image = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
     words = ["docker", "run", "--rm", "--interactive", image, kind]
     path.write_text(subprocess.run(words, input=json.dumps(data), text=True, check=True, stdout=subprocess.PIPE).stdout)
 
@@ -253,22 +252,15 @@ def draw(image: str, kind: str, data: dict[str, Any], path: Path) -> None:
 def main() -> None:
     """Write all tables and plots."""
     results, growth = (json.loads(path.read_text()) for path in (BENCH / "results.json", GROWTH))
-    write_into(BENCH.parent / "README.md", "bench", short_tables(results))
     write_into(BENCH / "README.md", "bench", tables(results))
     write_into(BENCH / "README.md", "growth", growth_tables(growth))
-    with tempfile.TemporaryDirectory() as tree:
-        for name in ("Dockerfile", "plot.py"):
-            (Path(tree) / name).write_text((BENCH / name).read_text())
-        words = [BENCH.parent / "tools/build", "--quiet", "--target=plot", tree]
-        image = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
     names = [name for name, cells in results["cells"].items() if set(cells) == set(CASES)]
     draw(
-        image,
         "bars",
         {case: {name: figures(results, name, case) for name in names} for case in CASES},
         BENCH / "plot.svg",
     )
-    draw(image, "curves", growth["curves"], BENCH / "growth.svg")
+    draw("curves", growth["curves"], BENCH / "growth.svg")
     sys.stdout.write(goal_table(results) + "\n")
 
 

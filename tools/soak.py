@@ -1,16 +1,18 @@
-"""Measure the faults of docs/operations.md, then run the fault tests several times: tools/soak.py ROUNDS.
+"""Measure faults into bench/faults.json, then run the fault tests several times: tools/soak.py ROUNDS.
 
-ROUNDS may be 0.
+ROUNDS may be 0. `python -m bench.overview` writes the tables of docs/operations.md from the file.
 """
 
+import json
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
+from typing import Any
 
 REPO = Path(__file__).parent.parent
 sys.path[:0] = [str(REPO / "tests"), str(REPO / "tests/helpers")]
@@ -19,8 +21,10 @@ from conftest import Container, build, docker, lay_out, until  # noqa: E402
 from load import SLOW, load  # noqa: E402
 from processes import FAULTY, counts, kill, processes  # noqa: E402
 
+FAULTS = REPO / "bench/faults.json"
+
 MEASUREMENTS = 5
-"""Measurements of each fault. The tables have the median of the times and the maximum of the lost requests."""
+"""Measurements of each fault."""
 
 MEASURE_SECONDS = 3
 """Duration of a measurement of latency."""
@@ -75,14 +79,15 @@ def reload(image: str) -> tuple[float, int]:
         return taken, len(clients.lost)
 
 
-def print_row(fault: str, measure: Callable[[], tuple[float, int]]) -> None:
-    """Measure a fault several times, and print a row of the table."""
-    taken, lost = zip(*(measure() for _ in range(MEASUREMENTS)), strict=True)
-    print(f"| {fault} | {median(taken):.2f} s | {max(lost)} |", flush=True)
+def measured(fault: str, measure: Callable[[], tuple[float, int]]) -> dict[str, Any]:
+    """Measure a fault several times; return the seconds and the lost requests of each time."""
+    seconds, lost = zip(*(measure() for _ in range(MEASUREMENTS)), strict=True)
+    print(f"{fault}: {seconds} s, lost {lost}", flush=True)
+    return {"seconds": [round(value, 3) for value in seconds], "lost": lost}
 
 
-def slow_clients(image: str, kind: str, command: tuple[str, ...]) -> str:
-    """Return the ratio of the p99 of 4 ordinary clients beside slow ones to that without, and the lost requests."""
+def slow_clients(image: str, kind: str, command: tuple[str, ...]) -> dict[str, Any]:
+    """Return the ratios of the p99 of 4 ordinary clients beside slow ones to that without, and the lost requests."""
     ratios, lost = [], 0
     for _ in range(MEASUREMENTS):
         with running(image, command=command) as container:
@@ -97,26 +102,35 @@ def slow_clients(image: str, kind: str, command: tuple[str, ...]) -> str:
         lost += len(beside.lost)
         if beside.answered:
             ratios.append(beside.percentile(0.99) / before.percentile(0.99))
-    return f"{median(ratios):.1f} times, {lost} lost" if ratios else f"no response, {lost} lost"
+    print(f"beside {kind}, {command[:1] or 'ours'}: p99 {ratios} times, lost {lost}", flush=True)
+    return {"ratios": [round(value, 2) for value in ratios], "lost": lost}
 
 
-def main(rounds: int) -> None:
-    """Print the tables, then the result of each round."""
+def measure_all() -> dict[str, Any]:
+    """Return the measurements of all faults, and of gunicorn's sync workers beside slow clients."""
     image = build()
-    print("| under load | longest silence, or time until done | requests lost |\n| --- | --- | --- |")
-    for name in ("uWSGI worker", "uWSGI master", "nginx worker", "nginx master"):
-        print_row(f"`kill -9` of the {name}", lambda name=name: death(image, name))
-    print_row("`docker stop`", lambda: stop(image))
-    print_row("reload", lambda: reload(image))
-
+    faults = {
+        f"`kill -9` of the {name}": measured(name, lambda name=name: death(image, name))
+        for name in ("uWSGI worker", "uWSGI master", "nginx worker", "nginx master")
+    }
+    faults["`docker stop`"] = measured("stop", lambda: stop(image))
+    faults["reload"] = measured("reload", lambda: reload(image))
     with tempfile.TemporaryDirectory() as tree:
         gunicorn = build(lay_out(Path(tree), "faulty", **{"requirements.txt": "gunicorn==27.*\n"}))
     sync = ("gunicorn", "--bind=0.0.0.0:80", "--workers=5", "routes:app")
-    heads = ("beside slow connections, p99 of 4 clients", "this template", "gunicorn, 5 sync workers")
-    print(f"\n| {' | '.join(heads)} |\n| --- | --- | --- |")
-    for kind in SLOW:
-        print(f"| {kind} | {slow_clients(image, kind, ())} | {slow_clients(gunicorn, kind, sync)} |", flush=True)
+    slow = {
+        kind: {
+            "this template": slow_clients(image, kind, ()),
+            "gunicorn, 5 sync workers": slow_clients(gunicorn, kind, sync),
+        }
+        for kind in SLOW
+    }
+    return {"when": datetime.now(UTC).date().isoformat(), "faults": faults, "slow clients": slow}
 
+
+def main(rounds: int) -> None:
+    """Write the measurements, then print the result of each round."""
+    FAULTS.write_text(json.dumps(measure_all(), indent=1) + "\n")
     passed = 0
     tests = ["tests/start/test_start.py", *(f"tests/pid1/test_{name}.py" for name in ("deaths", "stop", "reload"))]
     for number in range(1, rounds + 1):

@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from wsgi_runtime import APP, environment, logs
+from wsgi_runtime import APP, __version__, environment, logs
 from wsgi_runtime.start import checks, computed, files, limits, nginx_memory, tls
 from wsgi_runtime.start.load import BadSettings, load
 from wsgi_runtime.start.settings import Settings
@@ -53,7 +53,7 @@ def main() -> NoReturn:
         logs.write(
             "info",
             "supervisord",
-            f"profile {settings.PROFILE}, port {settings.PORT}, "
+            f"template {__version__}, profile {settings.PROFILE}, port {settings.PORT}, "
             f"{named['PROCESSES']} processes ({settings.PROCESSES}) of {each}{growth}, "
             f"{limit.cpus:g} CPUs ({limit.cpus_from}), {limit.memory >> 20} MB ({limit.memory_from})",
         )

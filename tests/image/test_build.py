@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def test_requirements_win_over_a_pyproject(context: Context, start: Start, text:
 def test_an_edit_of_code_installs_no_package_again(context: Context) -> None:
     tree = context("plain", **{"requirements.txt": "six==1.17.0\n"})
     build(tree)
-    (tree / "src/routes.py").write_text(PACKAGES)
+    (tree / "src/routes.py").write_text(f"{PACKAGES}# {uuid.uuid4()}\n")
     command = [REPO / "tools/build", "--progress=plain", "--label", SESSION_LABEL, tree]
     log = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     steps = dict(re.findall(r"^(#\d+) \[.*\] RUN .*?(install-app|prepare-app|install-packages)", log, re.MULTILINE))

@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,22 +84,24 @@ def test_the_container_becomes_healthy(start: Start) -> None:
     until(lambda: docker("inspect", "--format={{.State.Health.Status}}", container.id) == "healthy", "it is healthy")
 
 
-def test_a_health_path_that_returns_5xx_or_hangs_makes_the_health_check_fail_before_the_engine_ends_it(
-    start: Start, image: str, app: Callable[[str], str]
+@pytest.mark.parametrize(("path", "reason"), [("/busy", "503"), ("/hang", "TimeoutError")])
+def test_the_health_check_reports_a_health_path_that_fails_or_hangs_before_the_engine_kills_it(
+    start: Start, app: Callable[[str], str], path: str, reason: str
 ) -> None:
-    failing = app(
+    code = app(
         "import time\n"
         "def app(environ, start_response):\n"
         "    time.sleep(60 * (environ['PATH_INFO'] == '/hang'))\n"
         "    start_response('503 Busy' if environ['PATH_INFO'] == '/busy' else '200 OK', [])\n"
         "    return [b'x']\n"
     )
-    for path in "/busy", "/hang":
-        container = start(failing, f"--env=HEALTH_PATH={path}")
-        until(lambda container=container: container.answers("/"), "the app answers")
-        began = time.monotonic()
-        assert "unhealthy" in docker("exec", container.id, "healthcheck", check=False)
-        assert time.monotonic() - began < int(str(inspect(image, ".Config.Healthcheck.Timeout"))) / 1e9
+    container = start(code, "--health-interval=1s", f"--env=HEALTH_PATH={path}")
+
+    def reported() -> bool:
+        results = json.loads(docker("inspect", "--format={{json .State.Health.Log}}", container.id))
+        return any(result["ExitCode"] == 1 and reason in result["Output"] for result in results)
+
+    until(reported, "the engine has a result of the health check with the reason")
 
 
 # --- Users and permissions ---
@@ -194,12 +195,12 @@ def test_secrets_without_read_permission_end_the_container_with_78(start: Start,
     tmp_path.chmod(0o700)
     refused = start(f"--volume={tmp_path}:/run/secrets:ro", "--env=THREADS=0")
     assert refused.exit_code() == 78
-    assert "/run/secrets must be readable for user 10001" in refused.log
+    assert "/run/secrets must be readable" in refused.log
     tmp_path.chmod(0o755)
     (tmp_path / "SECRET_KEY").touch(mode=0)
     refused = start(f"--volume={tmp_path}:/run/secrets:ro")
     assert refused.exit_code() == 78
-    assert "SECRET_KEY: the secret /run/secrets/SECRET_KEY cannot be read: Permission denied" in refused.log
+    assert "/run/secrets/SECRET_KEY" in refused.log
 
 
 @pytest.mark.parametrize(

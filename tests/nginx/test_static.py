@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from conftest import APPS, REPO, Container
+from conftest import APPS, REPO, Container, until
 
 Start = Callable[..., Container]
 STYLE = b"body { color: black }\n" * 100
@@ -134,7 +134,7 @@ def test_static_index_serves_index_html_at_the_root_and_nowhere_else(
 
 @pytest.fixture(scope="module")
 def single_page(start: Start, source: Path) -> Container:
-    """Container with the app `front` and STATIC_INDEX=fallback."""
+    """Container with STATIC_INDEX=fallback, so that index.html replaces a 404 of the app."""
     return start(f"--volume={source}:/app:ro", "--env=STATIC_INDEX=fallback", "--env=CACHE=on").wait()
 
 
@@ -197,6 +197,28 @@ def test_with_fallback_a_cached_404_is_not_sent_to_a_request_for_html(single_pag
         assert single_page.get(target).status_code == 404
         assert single_page.get(target, headers=HTML).status_code == 200
     assert single_page.get(target).headers["X-Cache-Status"] == "HIT"
+
+
+def test_with_fallback_and_a_deleted_index_html_the_apps_404_is_unchanged(
+    start: Start, app: Callable[[str], str], tmp_path: Path
+) -> None:
+    (tmp_path / "static").mkdir()
+    index = tmp_path / "static/index.html"
+    index.write_bytes(FILES["static/index.html"])
+    code = """
+def app(environ, start_response):
+    start_response("404 Not Found", [("X-Own", "1")])
+    return [b"none"]
+"""
+    container = start(app(code), "--env=STATIC_INDEX=fallback").wait()
+    assert container.get("/deep/link", headers=HTML).status_code == 200
+    index.unlink()
+
+    def unchanged() -> bool:
+        answer = container.get("/deep/link", headers=HTML)
+        return (answer.status_code, answer.headers.get("X-Own"), answer.text) == (404, "1", "none")
+
+    until(unchanged, "Nginx has closed the file and passes on the app's 404")
 
 
 def test_with_fallback_the_root_is_index_html(single_page: Container) -> None:

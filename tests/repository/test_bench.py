@@ -1,4 +1,4 @@
-"""The benchmark runs, and what its README says of it is what its committed results say."""
+"""The benchmark runs, and the figures in the documentation are those of the committed results."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import report
+from bench import overview, report
 from conftest import REPO
 
 OTHER = "waitress"
@@ -15,7 +15,7 @@ OTHER = "waitress"
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict]:
-    """What a run of two contestants in one case prints, and its results."""
+    """Output and results of a run with two servers and one case."""
     output = tmp_path_factory.mktemp("bench") / "results.json"
     words = ["--only", report.OURS, OTHER, "--cases", "hello", "--rounds", "1", "--starts", "0", "--output", output]
     done = subprocess.run([sys.executable, REPO / "bench/run.py", *words], capture_output=True, text=True, timeout=170)
@@ -23,8 +23,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict]:
     return done.stdout, json.loads(Path(output).read_text())
 
 
-def test_a_run_measures_each_contestant(results: tuple[str, dict]) -> None:
-    """CPU time, throughput, latency, memory; and no errors."""
+def test_a_run_measures_cpu_time_throughput_latency_and_memory_of_each_server(results: tuple[str, dict]) -> None:
     printed, measured = results
     for name in (report.OURS, OTHER):
         cell = measured["cells"][name]["hello"]
@@ -34,8 +33,7 @@ def test_a_run_measures_each_contestant(results: tuple[str, dict]) -> None:
     assert f"| {OTHER} | hello |" in printed
 
 
-def test_no_figure_is_printed_of_a_run_with_errors(results: tuple[str, dict]) -> None:
-    """They would be figures of something else."""
+def test_a_run_with_errors_has_no_figures(results: tuple[str, dict]) -> None:
     measured = json.loads(json.dumps(results[1]))
     cell = measured["cells"][OTHER]["hello"]
     cell["errors"] = [1]
@@ -45,18 +43,19 @@ def test_no_figure_is_printed_of_a_run_with_errors(results: tuple[str, dict]) ->
     assert report.ratios(measured, OTHER, report.OURS, "hello") == []
 
 
-def test_what_moved_since_the_last_results_is_said(results: tuple[str, dict]) -> None:
-    """By more than its spread, not else."""
+def test_only_changes_beyond_the_range_of_the_rounds_are_printed(results: tuple[str, dict]) -> None:
     before, after = results[1], json.loads(json.dumps(results[1]))
     assert "nothing by more than its spread" in report.moved(before, after)
     after["cells"][OTHER]["hello"]["cpu_us"][0] *= 2
     assert f"{OTHER}, hello: " in report.moved(before, after)
 
 
-def test_its_readme_has_the_committed_results() -> None:
-    """`python -m bench.report` writes them."""
+def test_the_documentation_has_the_figures_of_the_committed_results() -> None:
+    """`python -m bench.report` and `python -m bench.overview` write them."""
     results = json.loads((REPO / "bench/results.json").read_text())
     readme = (REPO / "bench/README.md").read_text()
-    assert report.short_tables(results) in (REPO / "README.md").read_text()
+    faults = json.loads(overview.FAULTS.read_text())
+    assert overview.three_figures(results, faults) in (REPO / "README.md").read_text()
+    assert overview.fault_tables(faults) in (REPO / "docs/operations.md").read_text()
     assert report.tables(results) in readme
     assert report.growth_tables(json.loads(report.GROWTH.read_text())) in readme

@@ -14,11 +14,11 @@ import requests
 from conftest import REPO, docker, lay_out, until
 
 IMAGE = f"wsgi-test-{os.getpid()}"
-"""Tag of the image, so that the tag of somebody's `make run` stays."""
+"""Tag of the image, different from the one of `make run`."""
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """Return a port of this machine that no program listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -26,7 +26,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def name() -> Iterator[str]:
-    """A container's name that is not the one of somebody's `make run`."""
+    """Name of a container, different from the one of `make run`."""
     name = f"wsgi-test-{os.getpid()}"
     yield name
     docker("rm", "--force", name, check=False)
@@ -45,14 +45,12 @@ def make(*words: str, folder: Path = REPO) -> subprocess.CompletedProcess[str]:
 
 
 def test_make_alone_lists_every_target_with_its_help() -> None:
-    """Each target that exists, and what it does."""
     targets = re.findall(r"^([a-z-]+):", (REPO / "Makefile").read_text(), re.MULTILINE)
     listed = dict(re.findall(r"^make ([a-z-]+) +(.+)$", make().stdout, re.MULTILINE))
     assert list(listed) == targets
 
 
-def test_make_run_serves_and_says_where_and_how_to_stop(name: str) -> None:
-    """Run, reload, stop: a whole day in the life of the container."""
+def test_make_run_status_reload_and_stop_work_on_one_container(name: str) -> None:
     port = free_port()
     ran = make("run", f"PORT={port}", f"NAME={name}")
     assert ran.returncode == 0, ran.stderr
@@ -68,8 +66,7 @@ def test_make_run_serves_and_says_where_and_how_to_stop(name: str) -> None:
     assert docker("inspect", "--format={{.State.ExitCode}}", name) == "0"
 
 
-def test_make_run_with_tls_serves_https(name: str) -> None:
-    """With a certificate of its own, where a browser is sent from plain HTTP."""
+def test_make_run_with_tls_redirects_http_to_https(name: str) -> None:
     port, https_port = free_port(), free_port()
     ran = make("run", "TLS=1", f"PORT={port}", f"HTTPS_PORT={https_port}", f"NAME={name}")
     assert ran.returncode == 0, ran.stderr
@@ -79,15 +76,13 @@ def test_make_run_with_tls_serves_https(name: str) -> None:
     assert answer.json()["message"] == "hello"
 
 
-def test_make_status_says_so_when_there_is_nothing_to_show(name: str, image: str) -> None:
-    """No container, or one without the private port."""
+def test_make_status_reports_a_missing_container_and_a_disabled_admin_port(name: str, image: str) -> None:
     assert f"no container {name} is running" in make("status", f"NAME={name}").stderr
     docker("run", "--detach", f"--name={name}", "--env=ADMIN_PORT=0", image)
     until(lambda: "ADMIN_PORT=0" in make("status", f"NAME={name}").stderr, "it says that the port is off")
 
 
-def test_make_run_names_the_way_out_when_the_port_is_taken(name: str) -> None:
-    """Another port, and nothing is left behind."""
+def test_make_run_on_a_port_in_use_suggests_another_and_leaves_no_container(name: str) -> None:
     with socket.socket() as taken:
         taken.bind(("0.0.0.0", 0))
         taken.listen()
@@ -110,8 +105,7 @@ def test_make_run_leaves_the_container_of_another_project_alone(name: str, tmp_p
     assert docker("inspect", "--format={{.Id}} {{.State.Running}}", name) == before
 
 
-def test_make_dev_serves_the_sources_as_they_are_on_disk(name: str) -> None:
-    """src/ is mounted, and the development profile chosen."""
+def test_make_dev_mounts_src_and_uses_the_development_profile(name: str) -> None:
     port = free_port()
     ran = make("dev", f"PORT={port}", f"NAME={name}")
     assert ran.returncode == 0, ran.stderr
@@ -119,8 +113,15 @@ def test_make_dev_serves_the_sources_as_they_are_on_disk(name: str) -> None:
     assert docker("exec", name, "cat", "/app/routes.py") == (REPO / "src/routes.py").read_text().strip()
 
 
-def test_bootstrap_is_silent_where_nothing_is_missing(image: str) -> None:
-    """The image could be built, so there is an engine and a base image."""
+def test_make_new_copies_the_template_to_the_folder(tmp_path: Path) -> None:
+    assert "name the folder" in make("new").stderr
+    made = make("new", f"DIR={tmp_path / 'my-app'}")
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "my-app/src/routes.py").is_file()
+
+
+def test_bootstrap_prints_nothing_if_nothing_is_missing(image: str) -> None:
+    """The fixture has built the image, so there are an engine and a base image."""
     done = subprocess.run([REPO / "tools/bootstrap"], capture_output=True, text=True, timeout=10)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -136,15 +137,13 @@ def bootstrap_elsewhere(image: str, *options: str) -> str:
     return done.stderr
 
 
-def test_bootstrap_tells_who_is_not_root_what_to_do(image: str) -> None:
-    """Installing an engine takes root."""
-    said = bootstrap_elsewhere(image)
-    assert "error: no container engine answers, and only root can install it" in said
-    assert "fix: " in said
+def test_bootstrap_without_root_prints_the_fix(image: str) -> None:
+    printed = bootstrap_elsewhere(image)
+    assert "error: no container engine answers, and only root can install it" in printed
+    assert "fix: " in printed
 
 
-def test_bootstrap_tells_who_is_not_on_debian_what_to_do(image: str) -> None:
-    """Elsewhere it names what to install."""
-    said = bootstrap_elsewhere(image, "--user=0", "--volume=/dev/null:/etc/debian_version:ro")
-    assert "error: no container engine answers, and this is not a Debian machine" in said
-    assert "install and start Docker" in said
+def test_bootstrap_outside_debian_prints_what_to_install(image: str) -> None:
+    printed = bootstrap_elsewhere(image, "--user=0", "--volume=/dev/null:/etc/debian_version:ro")
+    assert "error: no container engine answers, and this is not a Debian machine" in printed
+    assert "install and start Docker" in printed

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from conftest import REPO, Container, certificate, docker
-from wsgi_runtime.start import settings
+from wsgi_runtime.start import report
 
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
 TEXT = "\n".join(page.read_text() for page in PAGES)
@@ -18,7 +18,8 @@ COMMANDS = [
 ]
 OPTIONAL_FILES = (
     *("src/protected/", "src/errors/", "src/prestart.sh", "src/nginx.conf", "src/nginx-http.conf"),
-    *("src/nginx-server.conf",),
+    *("src/nginx-server.conf", "src/packages.txt", "src/packages-build.txt", "src/prebuild.sh"),
+    *("main.py", "app.py", "wsgi.py", "application.py", "app/main.py", "uwsgi.ini"),
 )
 """Files that an app may have, and the demo app has not."""
 
@@ -37,11 +38,11 @@ def test_readme_is_short() -> None:
 
 
 def test_the_table_of_settings_is_the_one_that_the_code_prints() -> None:
-    assert settings.table() in (REPO / "docs/settings.md").read_text()
+    assert report.table() in (REPO / "docs/settings.md").read_text()
 
 
 def test_the_settings_in_readme_have_the_defaults_of_the_table() -> None:
-    defaults = dict(re.findall(r"^\| `(\w+)`.*? \| (.*?) \|", settings.table(), re.MULTILINE))
+    defaults = dict(re.findall(r"^\| `(\w+)`.*? \| (.*?) \|", report.table(), re.MULTILINE))
     rows = re.findall(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \| (.*?) \|", (REPO / "README.md").read_text(), re.MULTILINE)
     assert len(rows) == 10
     for names, default in rows:
@@ -110,4 +111,4 @@ def test_each_file_that_is_named_exists() -> None:
     assert len(named) > 10
     for path in named:
         places = REPO / path, REPO / "src" / path, REPO / "runtime/wsgi_runtime" / path
-        assert path in OPTIONAL_FILES or any(place.exists() for place in places), path
+        assert {path, f"src/{path}"} & set(OPTIONAL_FILES) or any(place.exists() for place in places), path

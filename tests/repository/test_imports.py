@@ -17,7 +17,7 @@ MAY_IMPORT = {
     # folder: its own folder, these folders, and these packages besides the standard library
     "start": ({"start"}, {"pydantic", "pydantic_core", "pydantic_settings", "yaml"}),
     "pid1": ({"pid1", "log"}, {"supervisor"}),
-    "worker": ({"worker"}, {"uwsgi", "routes"}),
+    "worker": ({"worker"}, {"uwsgi"}),
     "log": ({"log"}, set()),
     "admin": ({"admin"}, {"prometheus_client"}),
     "": (set(), set()),

@@ -157,7 +157,7 @@ def test_database_url_and_secret_key_may_come_from_a_file_in_any_folder(
 def test_a_foreign_variable_that_ends_in_file_stays_the_apps_own(
     start: Start, shows_environment: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Whether or not the file exists, and beside the variable without _FILE."""
+    """Also if the file does not exist, and beside the variable without _FILE."""
     note = tmp_path_factory.mktemp("foreign") / "note"
     note.write_text("text")
     note.chmod(0o644)

@@ -178,7 +178,7 @@ def test_the_log_says_once_which_app_was_found(run: Callable[..., Container]) ->
 
 
 def test_a_container_without_an_app_exits_with_22_and_a_message(run: Callable[..., Container]) -> None:
-    container = run({"tool.py": ""})
+    container = run({"tool.py": ""}, "--env=PROCESSES=1")
     assert container.exit_code() == 22
     (message, *_) = (
         str(line["message"]) for line in container.lines if line["source"] == "uwsgi" and line["level"] == "critical"

@@ -1,7 +1,7 @@
 """Counts of requests and workers.
 
-Nginx writes a line for each request (nginx/admin.conf), because only Nginx knows which response the client got. Counts
-of workers come from the scoreboard.
+Nginx writes a line for each request (nginx/http.d/admin.conf), because only Nginx knows which response the client got.
+Counts of workers come from the scoreboard.
 """
 
 import contextlib
@@ -90,7 +90,7 @@ class Metrics:
         self._next_look = 0.0
 
     def count(self, lines: list[bytes]) -> None:
-        """Count requests from lines in the log_format of nginx/admin.conf. Equal lines are parsed once."""
+        """Count requests from lines in the log_format of nginx/http.d/admin.conf. Equal lines are parsed once."""
         for line, count in Counter(lines).items():
             with contextlib.suppress(ValueError):  # an incomplete line of a worker that was killed
                 self._count(line.decode(errors="replace").split("\t"), count)

@@ -59,7 +59,7 @@ class Deaths:
 
     def _app_not_loaded(self, process: Any) -> None:
         if not self._banks.has_served:
-            self._shutdown.end(NO_APP, f"the app in {APP} could not be loaded: see the traceback above")
+            self._shutdown.end(NO_APP, f"the app in {APP} could not be loaded: see the error above")
             return
         process.config.autorestart = False
         self._logger.error(f"the app can no longer be loaded: uWSGI starts again in {self._retry_seconds} s")

@@ -43,6 +43,7 @@ class Pipes:
                 os.close(fd)
         self._fifos: list[int] = []
         if values["ADMIN_PORT"] != "0":
+            METRICS_FIFO.unlink(missing_ok=True)  # `nginx -t` has created a file of this name
             os.mkfifo(METRICS_FIFO, 0o600)
             self._fifos.append(os.open(METRICS_FIFO, os.O_RDWR))
         for fd in (*self.read_ends.values(), *self._fifos):

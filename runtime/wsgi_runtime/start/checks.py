@@ -29,7 +29,7 @@ UWSGI_SUCCESSORS = {
     "cheap": "use the setting PROCESSES, which is a fixed number",
     "async": "use the setting GREENLETS",
 }
-"""What to use instead of an option of uWSGI that would break the container or have no effect."""
+"""Replacement of an option of uWSGI that would break the container or have no effect."""
 
 NGINX_VARIABLES = {
     "NGINX_WORKER_PROCESSES": "Nginx starts one worker for each CPU, so use docker run --cpus",

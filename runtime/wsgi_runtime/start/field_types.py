@@ -76,7 +76,12 @@ SWITCH = TypeAdapter(bool)
 
 Auto = Literal["auto"]
 Seconds = Annotated[int, Field(ge=1, le=86400)]
+Delay = Annotated[int, Field(ge=0, le=3600)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+PortOrOff = Annotated[int, Field(ge=0, le=65535)]
+Count = Annotated[int, Field(ge=1, le=1024)]
+Limit = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Megabytes = Annotated[int, Field(ge=0, le=1 << 20)]
 Profile = Annotated[str, AfterValidator(_profile_exists)]
 Greenlets = Annotated[int, Field(ge=0, le=100_000), AfterValidator(_gevent_is_installed)]
 Networks = Annotated[str, AfterValidator(_networks)]

@@ -1,4 +1,4 @@
-"""The settings, for the status page."""
+"""The settings, for the status page and the documentation: `python -m wsgi_runtime.start.report` prints the table."""
 
 from pydantic import SecretStr
 
@@ -18,3 +18,17 @@ def report(settings: Settings, values: dict[str, str]) -> list[dict[str, str]]:
         origin = sources.origin(names(name)) or ("profile" if name in settings.model_fields_set else "default")
         rows.append({"name": name, "value": shown, "origin": origin})
     return rows
+
+
+def table() -> str:
+    """Return the settings as the Markdown table of docs/settings.md."""
+    rows = ["| name (alias) | default | meaning |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        alias = "".join(f" (`{alias}`)" for alias in names(name)[1:])
+        default = {"None": "(none)", "": "(none)", "True": "on", "False": "off"}.get(str(field.default), field.default)
+        rows.append(f"| `{name}`{alias} | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())

@@ -1,33 +1,18 @@
 """The settings: one typed table, and the sources of their values.
 
 Precedence: the environment (NAME, or the file that NAME_FILE names), then the file /run/secrets/NAME, then the
-profile's YAML file, then the default. `python -m wsgi_runtime.start.settings` prints the table of the documentation.
+profile's YAML file, then the default. `python -m wsgi_runtime.start.report` prints the table of the documentation.
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 
 from wsgi_runtime import prestart
+from wsgi_runtime.start import field_types as types
 from wsgi_runtime.start import sources
-from wsgi_runtime.start.field_types import (
-    AppName,
-    Auto,
-    BodySize,
-    Greenlets,
-    Networks,
-    PemFile,
-    Policy,
-    Port,
-    Profile,
-    Rate,
-    Seconds,
-    StaticFolder,
-    StaticIndex,
-    UrlPath,
-)
 
 
 class Settings(BaseSettings):
@@ -41,42 +26,38 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    PROFILE: Profile = Field(
+    PROFILE: types.Profile = Field(
         "production",
         description="file in `profiles/` with further settings; `development` reloads code and shows tracebacks",
     )
-    APP: AppName = Field(
+    APP: types.AppName = Field(
         "auto",
         description="the app as `module:name`, or a factory, as in `shop:create_app('test')`; auto: `app`, "
         "`application` or `create_app` in `routes.py`, `main.py`, `app.py`, `wsgi.py`, `application.py`, "
         "`app/main.py`, a package of one of these names, or `*/wsgi.py`",
     )
-    PORT: Port = Field(
+    PORT: types.Port = Field(
         80,
         validation_alias=AliasChoices("PORT", "LISTEN_PORT"),
         description="public port, on IPv4 and IPv6",
     )
-    ADMIN_PORT: int = Field(
+    ADMIN_PORT: types.PortOrOff = Field(
         9090,
-        ge=0,
-        le=65535,
         validate_default=True,
         description="admin port, with `/status`, `/status.json` and `/metrics`, open to private addresses; 0: off",
     )
-    PROCESSES: Annotated[int, Field(ge=1, le=1024)] | Auto = Field(
+    PROCESSES: types.Count | types.Auto = Field(
         "auto",
         union_mode="left_to_right",
         validation_alias=AliasChoices("PROCESSES", "WEB_CONCURRENCY"),
         description="uWSGI processes; auto: one for each CPU of the container, if its memory holds 96 MB for each",
     )
-    THREADS: int = Field(
+    THREADS: types.Count = Field(
         8,
-        ge=1,
-        le=1024,
         description="threads of each uWSGI process, so that a request can wait while others run; 1 is fastest for an "
         "app that never waits",
     )
-    GREENLETS: Greenlets = Field(
+    GREENLETS: types.Greenlets = Field(
         0,
         validation_alias=AliasChoices("GREENLETS", "ASYNC"),
         description="gevent greenlets of each uWSGI process, instead of threads; needs gevent in `requirements.txt`; "
@@ -88,48 +69,46 @@ class Settings(BaseSettings):
         "the app must not open connections or start threads while it is imported",
     )
     PRESTART: bool = Field(True, description="`on` or `off`: run `prestart.sh` before the app starts, if there is one")
-    REQUEST_TIMEOUT: Seconds = Field(
+    REQUEST_TIMEOUT: types.Seconds = Field(
         30,
         description="seconds to the first byte of a response, and between two bytes; after that the client gets a 504",
     )
-    GRACE_PERIOD: Seconds = Field(
+    GRACE_PERIOD: types.Seconds = Field(
         8, description="seconds in which running requests may finish when the container stops; `docker stop` allows 10"
     )
-    STOP_DELAY: int = Field(
+    STOP_DELAY: types.Delay = Field(
         0,
-        ge=0,
-        le=3600,
         description="seconds after SIGTERM in which the container still serves while its health check fails with 503",
     )
-    MAX_BODY_SIZE: BodySize = Field(
+    MAX_BODY_SIZE: types.BodySize = Field(
         "10m",
         validation_alias=AliasChoices("MAX_BODY_SIZE", "NGINX_MAX_UPLOAD"),
         description="largest request body, in bytes or with `k`, `m` or `g`; 0: any size",
     )
-    URL_PREFIX: UrlPath = Field(
+    URL_PREFIX: types.UrlPath = Field(
         "", description="path below which the app is reached, as in `/shop`; it becomes the app's SCRIPT_NAME"
     )
-    STATIC_URL: UrlPath = Field(
+    STATIC_URL: types.UrlPath = Field(
         "/static", description="path of the files that Nginx serves; Nginx passes requests for missing files to the app"
     )
-    STATIC_PATH: StaticFolder = Field(
+    STATIC_PATH: types.StaticFolder = Field(
         prestart.DEFAULT_STATIC_PATH, description="folder of these files in the container"
     )
-    STATIC_INDEX: StaticIndex = Field(
+    STATIC_INDEX: types.StaticIndex = Field(
         "off",
         description="`on`: `/` is `index.html` of STATIC_PATH; `fallback`: so is every page that neither Nginx nor "
         "the app finds, as single-page apps need it; or `off`",
     )
-    HEALTH_PATH: UrlPath = Field(
+    HEALTH_PATH: types.UrlPath = Field(
         "/health", description="path that the health check requests; a response below 500 is healthy"
     )
-    TRUSTED_PROXIES: Networks = Field(
+    TRUSTED_PROXIES: types.Networks = Field(
         "",
         description="addresses or networks of proxies, as in `10.0.0.0/8, fd00::/8`; their `X-Request-ID` and "
         "`X-Forwarded-For`, `-Proto`, `-Host`, `-Prefix`, `-User`, `-Preferred-Username`, `-Email` and `-Groups` are "
         "trusted",
     )
-    RATE_LIMIT: Rate = Field(
+    RATE_LIMIT: types.Rate = Field(
         "off",
         description="requests of each client address (IPv6: each /64), as in `20r/s` or `100r/m`; further requests "
         "get a 429",
@@ -137,30 +116,25 @@ class Settings(BaseSettings):
     CACHE: bool = Field(
         False, description="`on` or `off`: Nginx caches responses that the app marks as cacheable (RFC 9111)"
     )
-    CSP: Policy = Field(
+    CSP: types.Policy = Field(
         "minimal",
         description="Content-Security-Policy of HTML pages for which the app sets none: `minimal` (no plugins, no "
         "foreign `<base>`, frames of the same site only), `strict` (in addition: no inline code, only files of the "
         "same site), `off`, or a policy, as in `default-src 'self'; img-src *`",
     )
-    TLS_CERT: PemFile | None = Field(
+    TLS_CERT: types.PemFile | None = Field(
         None,
         validation_alias=AliasChoices("TLS_CERT", "TLS_CERT_FILE"),
         description="file with the certificate chain, in PEM; turns on HTTPS and HTTP/2, and redirects HTTP",
     )
-    TLS_KEY: PemFile | None = Field(
+    TLS_KEY: types.PemFile | None = Field(
         None,
         validation_alias=AliasChoices("TLS_KEY", "TLS_KEY_FILE"),
         description="file with the private key of TLS_CERT, in PEM",
     )
-    HTTPS_PORT: Port = Field(443, description="port for HTTPS, on IPv4 and IPv6")
-    MAX_REQUESTS: int = Field(
-        0,
-        ge=0,
-        le=1_000_000_000,
-        description="requests after which a worker is replaced; 0: no limit",
-    )
-    WORKER_MEMORY: Annotated[int, Field(ge=0, le=1 << 20)] | Auto = Field(
+    HTTPS_PORT: types.Port = Field(443, description="port for HTTPS, on IPv4 and IPv6")
+    MAX_REQUESTS: types.Limit = Field(0, description="requests after which a worker is replaced; 0: no limit")
+    WORKER_MEMORY: types.Megabytes | types.Auto = Field(
         "auto",
         union_mode="left_to_right",
         description="MB by which a worker may grow after it has loaded the app; then uWSGI is replaced without losing "
@@ -214,20 +188,8 @@ class Settings(BaseSettings):
     ):
         """Return the sources in the order of precedence, highest first. pydantic-settings calls this method."""
         settings = [names(name) for name in cls.model_fields]
-        all_names = {each for setting in settings for each in setting}
-        secrets, variables = sources.secrets(all_names), sources.variables(all_names)
-        name = (secrets | variables).get("PROFILE", cls.model_fields["PROFILE"].default)
-        profile = sources.profile(name)
-        problems: dict[str, str] = {}
-        for source in profile, secrets, variables:
-            problems |= {key: value for key, value in source.items() if isinstance(value, sources.Problem)}
-            problems |= sources.conflicts(source, settings)
-        return (
-            InitSettingsSource(settings_cls, problems),
-            InitSettingsSource(settings_cls, variables),
-            InitSettingsSource(settings_cls, secrets),
-            InitSettingsSource(settings_cls, profile),
-        )
+        found = sources.by_precedence(settings, cls.model_fields["PROFILE"].default)
+        return tuple(InitSettingsSource(settings_cls, source) for source in found)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -263,17 +225,3 @@ def names(name: str) -> list[str]:
     """Return a setting's name and its aliases."""
     alias = Settings.model_fields[name].validation_alias
     return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [name]
-
-
-def table() -> str:
-    """Return the settings as the Markdown table of the documentation."""
-    rows = ["| name (alias) | default | meaning |", "| --- | --- | --- |"]
-    for name, field in Settings.model_fields.items():
-        alias = "".join(f" (`{alias}`)" for alias in names(name)[1:])
-        default = {"None": "(none)", "": "(none)", "True": "on", "False": "off"}.get(str(field.default), field.default)
-        rows.append(f"| `{name}`{alias} | {default} | {field.description} |")
-    return "\n".join(rows)
-
-
-if __name__ == "__main__":
-    print(table())

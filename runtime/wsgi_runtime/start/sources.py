@@ -18,6 +18,21 @@ class Problem(str):
     """Takes the place of a setting's value in a source with an error; the text is the error message."""
 
 
+def by_precedence(settings: list[list[str]], default_profile: str) -> list[dict[str, Any]]:
+    """Return what the sources have, highest precedence first; the first one has the Problems of all others.
+
+    `settings` are the names of each setting.
+    """
+    names = {name for setting in settings for name in setting}
+    given, secret = variables(names), secrets(names)
+    chosen = profile((secret | given).get("PROFILE", default_profile))
+    problems: dict[str, str] = {}
+    for source in chosen, secret, given:
+        problems |= {name: value for name, value in source.items() if isinstance(value, Problem)}
+        problems |= conflicts(source, settings)
+    return [problems, given, secret, chosen]
+
+
 def variables(names: set[str]) -> dict[str, str]:
     """Return the settings of the environment that are not empty, each from NAME or from the file in NAME_FILE."""
     found, problems = environment.from_files(os.environ, frozenset(names - COMMON_NAMES))

@@ -1,0 +1,76 @@
+"""Speed and faults in one picture and three figures, for README, and the tables of faults in docs/operations.md.
+
+`python -m bench.overview` writes them from bench/results.json (make bench) and bench/faults.json (make soak).
+"""
+
+import json
+from statistics import median
+from typing import Any
+
+from bench.report import BENCH, GRANIAN, GTHREAD, TIANGOLO, Results, draw, figures, markdown, ratios, write_into
+from bench.servers import OURS
+
+FAULTS = BENCH / "faults.json"
+DOCS = BENCH.parent / "docs"
+SERVERS = (OURS, TIANGOLO, GTHREAD, GRANIAN, "granian", "gunicorn sync", "waitress", "Flask's development server")
+
+
+def three_figures(results: Results, faults: Results) -> str:
+    """Return the table of README."""
+    speed = median(ratios(results, OURS, GTHREAD, "hello"))
+    lost = max(max(cell["lost"]) for cell in faults["faults"].values())
+    silence = max(max(cell["seconds"]) for name, cell in faults["faults"].items() if "kill" in name)
+    kind, cells = next(iter(faults["slow clients"].items()))
+    slow = [f"{name} {median(cell['ratios']):,.1f} times" for name, cell in cells.items()]
+    rows = [
+        ["CPU time of `GET /hello`, compared with Nginx + gunicorn gthread", f"{speed:.2f} times"],
+        [
+            "requests lost by killed processes, `docker stop` and reloads",
+            f"{lost}, with {silence:.2f} s of silence at most",
+        ],
+        [f"p99 beside slow connections, {kind}", "; ".join(slow)],
+    ]
+    return markdown(["what", "measured"], rows)
+
+
+def fault_tables(faults: Results) -> str:
+    """Return the tables of docs/operations.md."""
+    rows = [
+        [name, f"{median(cell['seconds']):.2f} s", f"{max(cell['lost'])}"] for name, cell in faults["faults"].items()
+    ]
+    slow = faults["slow clients"]
+    servers = list(next(iter(slow.values())))
+    return "\n\n".join([
+        f"Measured {faults['when']}.",
+        markdown(["under load", "longest silence, or time until done", "requests lost"], rows),
+        markdown(
+            ["beside slow connections, p99 of 4 clients", *servers],
+            [[kind, *map(_slow_cell, cells.values())] for kind, cells in slow.items()],
+        ),
+    ])  # fmt: skip
+
+
+def _slow_cell(cell: dict[str, Any]) -> str:
+    return f"{median(cell['ratios']):,.1f} times, {cell['lost']} lost" if cell["ratios"] else "no response"
+
+
+def picture(results: Results, faults: Results) -> dict[str, Any]:
+    """Return the data of the picture, for bench/plot.py."""
+    slow = faults["slow clients"]
+    return {
+        "cpu_us": {name: figures(results, name, "hello") for name in SERVERS},
+        "servers": list(next(iter(slow.values()))),
+        "slow": {kind: {name: cell["ratios"] for name, cell in cells.items()} for kind, cells in slow.items()},
+    }
+
+
+def main() -> None:
+    """Write the picture and all tables."""
+    results, faults = (json.loads(path.read_text()) for path in (BENCH / "results.json", FAULTS))
+    write_into(BENCH.parent / "README.md", "figures", three_figures(results, faults))
+    write_into(DOCS / "operations.md", "faults", fault_tables(faults))
+    draw("overview", picture(results, faults), DOCS / "images/speed-and-faults.svg")
+
+
+if __name__ == "__main__":
+    main()
