@@ -10,8 +10,8 @@ MESSAGE = "This form was sent from another site."
 def refuse_other_sites():
     """Answer 403 to a change that a page of another site asks for.
 
-    A browser says in these headers where a request comes from, and no page can forge them, so that forms need no token.
-    Programs other than browsers send neither header; they carry no cookies of a person who could be tricked.
+    Browsers set these two headers, and no page can change them, so forms need no token. A request with neither header
+    comes from another program: it has no cookies that another site could misuse.
     https://cheatsheetseries.owasp.org/cheatsheets/Cross-Site_Request_Forgery_Prevention_Cheat_Sheet.html#fetch-metadata-headers
     """
     if request.method in ("GET", "HEAD", "OPTIONS"):

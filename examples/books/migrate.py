@@ -1,4 +1,4 @@
-"""Apply the files of migrations/ that the database does not have yet, in the order of their names.
+"""Apply the files of migrations/ that were not applied to the database yet, in the order of their names.
 
 Everything happens in one transaction: if a file fails, the database stays as it was.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 
 LOCK = 7_206_141
-"""Any number, the same in all containers of this app: whoever has the lock migrates, and the others wait."""
+"""Any number, the same in all containers of this app. One container holds the lock and migrates; the others wait."""
 
 with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])

@@ -42,7 +42,7 @@ def create():
 
 @routes.delete("")
 def destroy():
-    """Log out: the name and the visits are gone."""
+    """Log out: remove the name and the number of visits."""
     session.clear()
     flash("You are logged out.", "info")
     return redirect(url_for("index"), 303)

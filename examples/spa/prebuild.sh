@@ -1,0 +1,5 @@
+#!/bin/sh
+set -e
+npm ci --no-audit --no-fund
+npm run build
+rm -r node_modules
