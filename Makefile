@@ -48,10 +48,11 @@ lint: setup ## Check the code and the configuration files
 	@tools/lint
 
 new: ## Copy the template to a new folder, for your app (DIR=../my-app)
-	@tools/bootstrap copier
+	@tools/bootstrap tools
 	@tools/new "$(DIR)"
 
-lock: setup ## Write the lock files again, with hashes
+lock: ## Write the lock files again, with hashes
+	@tools/bootstrap tools
 	@tools/lock
 
 soak: setup ## Measure faults, and repeat their tests (ROUNDS=20)

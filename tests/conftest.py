@@ -243,6 +243,13 @@ def app(tmp_path: Path) -> Callable[[str], str]:
     return app
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run tests with a browser alone: Chromium cancels its requests when a container starts (ERR_NETWORK_CHANGED)."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("alone")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Add log and rendered configuration of a failed test's containers to its report.

@@ -46,13 +46,12 @@ class Workers:
         """Log each request that is overdue for the first time."""
         now = time.monotonic()
         overdue = {
-            (worker.pid, slot.start, slot.started): (bank.workers.index(worker) + 1, slot)
+            (worker.pid, slot.start, slot.started): slot
             for worker, slot, since in bank.busy()
             if since > 0 and now - since > self._request_timeout + SLACK_SECONDS
         }
         for key in overdue.keys() - self._overdue:
-            number, slot = overdue[key]
-            request_id, path, _ = slot.text()
+            request_id, path, _ = overdue[key].text()
             message = f"request {path} exceeded REQUEST_TIMEOUT ({self._request_timeout} s); uWSGI will be replaced"
             logs.write("error", "supervisord", message, request_id=request_id)
         self.overdue_workers += len({pid for pid, _, _ in overdue} - {pid for pid, _, _ in self._overdue})

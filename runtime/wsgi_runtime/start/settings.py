@@ -50,7 +50,8 @@ class Settings(BaseSettings):
         "auto",
         union_mode="left_to_right",
         validation_alias=AliasChoices("PROCESSES", "WEB_CONCURRENCY"),
-        description="uWSGI processes; auto: one for each CPU of the container, fewer if its memory is below 96 MB for each",
+        description="uWSGI processes; auto: one for each CPU of the container, fewer if its memory is below 96 MB for "
+        "each",
     )
     THREADS: types.Count = Field(
         8,
@@ -71,7 +72,8 @@ class Settings(BaseSettings):
     PRESTART: bool = Field(True, description="`on` or `off`: run `prestart.sh` before the app starts, if there is one")
     REQUEST_TIMEOUT: types.Seconds = Field(
         30,
-        description="seconds to the first byte of a response (then a 504), and between two bytes (then the response is cut)",
+        description="seconds to the first byte of a response (then a 504), and between two bytes (then the response is "
+        "cut)",
     )
     GRACE_PERIOD: types.Seconds = Field(
         8, description="seconds in which running requests may finish when the container stops; `docker stop` allows 10"
@@ -110,8 +112,8 @@ class Settings(BaseSettings):
     )
     RATE_LIMIT: types.Rate = Field(
         "off",
-        description="requests of each client address (IPv6: each /64), as in `20r/s` or `100r/m`; further requests "
-        "get a 429",
+        description="requests of each client address (IPv6: each /64), as in `20r/s` or `100r/m`, with bursts of "
+        "that number; further requests get a 429",
     )
     CACHE: bool = Field(
         False, description="`on` or `off`: Nginx caches responses that the app marks as cacheable (RFC 9111)"
@@ -133,7 +135,9 @@ class Settings(BaseSettings):
         description="file with the private key of TLS_CERT, in PEM",
     )
     HTTPS_PORT: types.Port = Field(443, description="port for HTTPS, on IPv4 and IPv6")
-    MAX_REQUESTS: types.Limit = Field(0, description="requests of a worker after which uWSGI is replaced, without losing a request; 0: no limit")
+    MAX_REQUESTS: types.Limit = Field(
+        0, description="requests of a worker after which uWSGI is replaced, without losing a request; 0: no limit"
+    )
     WORKER_MEMORY: types.Megabytes | types.Auto = Field(
         "auto",
         union_mode="left_to_right",

@@ -7,12 +7,11 @@ from flask import Flask
 from prometheus_client import Counter
 
 app = Flask(__name__)
-GREETINGS = Counter("greetings", "How many were greeted.")
+GREETINGS = Counter("greetings", "Greetings sent.")
 
 
 @app.get("/hello/<name>")
 def hello(name):
-    """Greets, and counts."""
     GREETINGS.inc()
     return f"hello {name} from {os.getpid()}"
 
