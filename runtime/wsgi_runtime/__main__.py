@@ -23,13 +23,14 @@ def main() -> NoReturn:
     environ = dict(os.environ)
     logs.take_over()
     problems = checks.drop_privileges() + checks.folder_problems()
+    logs.text_format = environ.get("LOG_FORMAT") == "text"
     try:
         settings = load()
+        logs.text_format = settings.LOG_FORMAT == "text"
     except BadSettings as error:
         problems += error.problems
         settings = Settings.model_construct()  # the other checks use the defaults
     problems += environment.from_files(environ)[1].values()
-    os.environ["LOG_FORMAT"] = settings.LOG_FORMAT  # for the lines that this process logs
     limit = limits.read()
     named = computed.values(settings, limit)
     app_environ = environment.for_app(environ, named)

@@ -24,7 +24,7 @@ MAX_LINE_BYTES = 1 << 20
 output_fd = 1
 """File descriptor for write(): the container's output, or in PID 1 the pipe to the log program."""
 
-text_format = os.environ.get("LOG_FORMAT") == "text"
+text_format = False
 """Write lines for people instead of JSON. True only in processes that write to the container's output directly."""
 
 COLORS = {"debug": "2", "warning": "33", "error": "31", "critical": "1;31"}

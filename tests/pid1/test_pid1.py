@@ -85,6 +85,16 @@ def test_no_line_of_output_ends_the_container(start: Start, app: App, log_format
     assert container.get("/").text == "ok"
 
 
+def test_supervisorctl_start_all_does_not_end_a_serving_container(start: Start) -> None:
+    """supervisorctl starts prestart as well, which fails: the app has no prestart.sh."""
+    container = start(FAULTY).wait()
+    docker("exec", container.id, "supervisorctl", "start", "all", check=False)
+    until(lambda: "prestart.sh" in container.log, "prestart has run")
+    with load(container, clients=1) as clients:
+        clients.until_answered(20)
+    assert container.running
+
+
 def test_supervisorctl_reload_reloads_the_app(start: Start) -> None:
     container = start(FAULTY, "--env=PROCESSES=1").wait()
     before = container.get("/quick").text

@@ -158,6 +158,14 @@ def test_httpbin_responds_as_on_its_own_server(
 # --- Builds ---
 
 
+def test_a_program_uwsgi_or_nginx_among_the_apps_packages_is_not_used(start: Start, context: Context) -> None:
+    install = (
+        "for name in uwsgi nginx; do printf '#!/bin/sh\\nexit 1\\n' > /venv/bin/$name; chmod +x /venv/bin/$name; done\n"
+    )
+    container = start(image=build(context("plain", **{"prebuild.sh": install}))).wait()
+    assert container.exec("which", "uwsgi") == "/venv/bin/uwsgi"
+
+
 def test_an_app_without_requirements_builds_and_serves(context: Context, start: Start) -> None:
     container = start(image=build(context("plain"))).wait()
     assert container.get("/").text == "plain hello\n"

@@ -83,6 +83,13 @@ def test_a_reload_loads_new_code(preloaded: Container, tmp_path: Path) -> None:
     assert answer(preloaded)[0] == 2
 
 
+def test_an_app_that_takes_longer_than_15_s_to_import_can_be_reloaded(preloaded: Container, tmp_path: Path) -> None:
+    """PID 1 gives up on a uWSGI that has started no worker within 15 s, except for one that is preloading."""
+    (tmp_path / "routes.py").write_text(CODE.replace("VERSION = 1", "VERSION = 2\ntime.sleep(17)"))
+    docker("kill", "--signal=HUP", preloaded.id)
+    until(lambda: answer(preloaded)[0] == 2, "the new code serves", deadline=60)
+
+
 def test_an_app_that_cannot_be_loaded_ends_the_container_with_22(start: Start, app: App) -> None:
     container = start(app("1 / 0\n"), "--env=PRELOAD=on")
     assert container.exit_code() == 22

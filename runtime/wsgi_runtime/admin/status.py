@@ -33,7 +33,7 @@ class Status:
         self._timeout = int(values.read()["REQUEST_TIMEOUT"])
         # PID 1 writes this file before it starts any program.
         self._start = (RUN / "values.json").stat().st_mtime
-        command = subprocess.run(["uwsgi", "--version"], capture_output=True, text=True)
+        command = subprocess.run(["/usr/local/bin/uwsgi", "--version"], capture_output=True, text=True)
         self._uwsgi_version = command.stdout.strip()
 
     def page(self, path: str, request: Message) -> tuple[bytes, dict[str, str]]:

@@ -26,7 +26,8 @@ def main() -> None:
     # Since PEP 475 a signal does not end a poll. Python writes a byte to this pipe at each signal.
     wakeup, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(write_end)
-    output = Output(1, values.read()["LOG_FORMAT"] == "text")
+    logs.text_format = values.read()["LOG_FORMAT"] == "text"
+    output = Output(1, logs.text_format)
     pump = Pump([*pipes, Pipe(wakeup, lambda _: b"")], output)
     before = board.dropped_lines
     while not stopping:

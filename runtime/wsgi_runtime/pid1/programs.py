@@ -46,6 +46,8 @@ class Programs:
 
     def prestart_exited(self, exit_code: int) -> None:
         """Start the servers if prestart.sh has succeeded, otherwise end the container; -1 stands for a signal."""
+        if self.starts["uwsgi"]:  # someone has run it again: supervisorctl start all
+            return
         if exit_code != 0:
             self._shutdown.end(exit_code if exit_code > 0 else 1, "prestart.sh failed")
         elif problem := prestart.static_problem(self._options.values):

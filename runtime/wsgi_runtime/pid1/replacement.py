@@ -51,6 +51,7 @@ class Replacement:
         self._logger = logger
         self._retirement = Retirement(values)
         self._config = copy.copy(group.processes[CURRENT].config)
+        self._preload = values["PRELOAD"] == "1"
         self._reason = ""
         self._loading_since = self._warned_at = self._retry_at = 0.0
         self._retry_seconds = MIN_RETRY_SECONDS
@@ -116,7 +117,7 @@ class Replacement:
         elif seconds > MAX_LOADING_SECONDS:
             self._retire(NEXT)
             self._failed(f"it has not loaded the app within {MAX_LOADING_SECONDS} s")
-        elif seconds > MAX_STARTING_SECONDS and not any(worker.starts for worker in bank.workers):
+        elif seconds > MAX_STARTING_SECONDS and not self._preload and not any(worker.starts for worker in bank.workers):
             self._retire(NEXT)
             self._failed("its workers could not be started")
         elif time.monotonic() - self._warned_at > WARNING_SECONDS:

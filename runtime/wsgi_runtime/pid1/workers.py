@@ -27,7 +27,8 @@ class Workers:
         self._request_timeout = int(values["REQUEST_TIMEOUT"])
         self._max_requests = int(values["MAX_REQUESTS"])
         self._max_growth = values["WORKER_MEMORY"]
-        self._memory_limit = int(values["MEMORY_LIMIT"])
+        # Preloaded workers share memory, so the sum of their sizes says too much.
+        self._memory_limit = int(values["MEMORY_LIMIT"]) if values["PRELOAD"] == "0" else 0
         self._overdue: set[tuple[int, int, float]] = set()
 
     def tick(self) -> None:

@@ -13,6 +13,7 @@ from wsgi_runtime import APP, CONFIG, RUN, environment
 from wsgi_runtime.start import files
 from wsgi_runtime.start.settings import Settings
 
+UWSGI = "/usr/local/bin/uwsgi"
 USER, GROUP = 10001, 0
 """The image's user, as in the Dockerfile."""
 
@@ -104,7 +105,7 @@ def tiangolo_problems(environ: Mapping[str, str], settings: Settings) -> list[st
 
 @functools.cache
 def _uwsgi_options() -> set[str]:
-    text = subprocess.run(["uwsgi", "--help"], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run([UWSGI, "--help"], capture_output=True, text=True, check=True).stdout
     return set(re.findall(r"--([a-z0-9-]+)", text))
 
 
@@ -133,7 +134,7 @@ def nginx_problem() -> list[str]:
     """Return the errors of `nginx -t` with file and line, if the app has its own configuration files for Nginx."""
     if not any(APP.glob("nginx*.conf")):
         return []
-    command = ["nginx", "-t", "-q", "-e", "stderr", "-c", str(RUN / "nginx.conf")]
+    command = ["/usr/sbin/nginx", "-t", "-q", "-e", "stderr", "-c", str(RUN / "nginx.conf")]
     done = subprocess.run(command, capture_output=True, text=True)
     problems = re.findall(r"\[(?:emerg|crit|alert|error)\] (?:\S+ )?(.*)", done.stderr) if done.returncode else []
     return problems or ([done.stderr] if done.returncode else [])
