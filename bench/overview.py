@@ -25,8 +25,8 @@ def three_figures(results: Results, faults: Results) -> str:
     rows = [
         ["CPU time of `GET /hello`, compared with Nginx + gunicorn gthread", f"{speed:.2f} times"],
         [
-            "requests lost by killed processes, `docker stop` and reloads",
-            f"{lost}, with {silence:.2f} s of silence at most",
+            "requests lost by a killed process, `docker stop` or a reload, at most",
+            f"{lost}, after {silence:.2f} s of silence",
         ],
         [f"p99 beside slow connections, {kind}", "; ".join(slow)],
     ]

@@ -99,4 +99,4 @@ def test_greenlets_without_gevent_end_the_container_with_78(start: Start) -> Non
 def test_threads_beside_greenlets_end_the_container_with_78(start: Start, gevent: str) -> None:
     refused = start("--env=GREENLETS=100", "--env=THREADS=2", image=gevent)
     assert refused.exit_code() == 78
-    assert "THREADS has no effect beside GREENLETS" in refused.log
+    assert "THREADS has no effect when GREENLETS" in refused.log
