@@ -176,4 +176,4 @@ def test_workers_that_die_right_after_their_start_are_replaced_ever_more_slowly_
         return max(((after - before).total_seconds() for before, after in itertools.pairwise(times)), default=0)
 
     until(lambda: longest_pause() > 3, "a worker waits before it loads the app", 60)
-    until(lambda: "worker 1 has died" in str(status(container)["problems"]), "the status page reports the worker")
+    until(lambda: "worker 1 died" in str(status(container)["problems"]), "the status page reports the worker")
