@@ -30,7 +30,8 @@ def three_figures(results: Results, faults: Results) -> str:
         ],
         [f"p99 beside slow connections, {kind}", "; ".join(slow)],
     ]
-    return markdown(["what", "measured"], rows)
+    dates = f"Speed measured {results['when'][:10]}, faults {faults['when']}."
+    return f"{markdown(['what', 'measured'], rows)}\n\n{dates}"
 
 
 def fault_tables(faults: Results) -> str:

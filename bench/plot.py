@@ -52,13 +52,13 @@ def curves(data: dict[str, Any]) -> Any:
 
 def overview(data: dict[str, Any]) -> Any:
     """Draw the CPU time of a request, and beside it the p99 of ordinary clients beside slow ones."""
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3), layout="constrained")
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
     names = list(reversed(data["cpu_us"]))
     middles, below, above = zip(*(median_and_range(data["cpu_us"][name]) for name in names), strict=True)
     left.barh(
         names, middles, xerr=[below, above], color=["tab:gray"] * (len(names) - 1) + ["tab:green"], ecolor="black"
     )
-    left.set_title("Speed: CPU time of GET /hello, in microseconds")
+    left.set_title("Speed: CPU time of GET /hello, in microseconds", fontsize=9)
     for offset, (server, color) in enumerate(zip(data["servers"], ("tab:green", "tab:gray"), strict=True)):
         ratios = [median(cells[server] or [0]) for cells in data["slow"].values()]
         places = [-place - 0.4 * offset for place in range(len(ratios))]
@@ -67,12 +67,12 @@ def overview(data: dict[str, Any]) -> Any:
     right.set_yticks([-place - 0.2 for place in range(len(data["slow"]))], list(data["slow"]))
     right.set_xscale("log")
     right.set_xlim(0.5, 50_000)
-    right.legend(loc="lower right")
-    right.set_title("Faults: p99 beside slow connections, times the p99 without")
+    right.legend(loc="upper center", bbox_to_anchor=(0.4, -0.1), ncols=2, frameon=False)
+    right.set_title("Faults: p99 beside slow clients, times normal", fontsize=9)
     return figure
 
 
 drawn = {"overview": overview, "bars": bars, "curves": curves}[sys.argv[1]](json.load(sys.stdin))
 for panel in drawn.axes:
     panel.spines[["top", "right"]].set_visible(False)
-drawn.savefig(sys.stdout, metadata={"Date": None})
+drawn.savefig(sys.stdout, facecolor="white", metadata={"Date": None})

@@ -1,6 +1,6 @@
 """Take the pictures of README from the real pages: the landing page, and the status page under load.
 
-Starts a container of IMAGE, and sends about 20 requests a second for WARM_UP_SECONDS, so that the charts have points.
+Starts a container of IMAGE, and sends about 70 requests a second for WARM_UP_SECONDS, so that the charts have points.
 """
 
 import os
@@ -14,7 +14,7 @@ from playwright.sync_api import sync_playwright
 
 IMAGE = os.environ.get("IMAGE", "wsgi")
 FOLDER = Path(__file__).parent.parent / "docs/images"
-WARM_UP_SECONDS = 120
+WARM_UP_SECONDS = 240
 PAUSE_SECONDS = 0.2
 """Time between two requests of a client."""
 
@@ -37,13 +37,16 @@ def ask(address: str, stop: threading.Event) -> None:
 
 def main() -> None:
     """Write landing-light.png, landing-dark.png, status-light.png and status-dark.png."""
-    container = docker("run", "--detach", "--publish=127.0.0.1::80", "--publish=127.0.0.1::9090", IMAGE)
+    container = docker(
+        *("run", "--detach", "--publish=127.0.0.1::80", "--publish=127.0.0.1::9090"),
+        *("--env=PROCESSES=4", "--env=APP_VERSION=1.0.0", IMAGE),
+    )
     stop = threading.Event()
     try:
         pages = {"landing": docker("port", container, "80"), "status": docker("port", container, "9090")}
         while subprocess.run(["docker", "exec", container, "healthcheck"], stdout=subprocess.DEVNULL).returncode:
             time.sleep(PAUSE_SECONDS)
-        clients = [threading.Thread(target=ask, args=(pages["landing"], stop)) for _ in range(4)]
+        clients = [threading.Thread(target=ask, args=(pages["landing"], stop)) for _ in range(16)]
         for client in clients:
             client.start()
         time.sleep(WARM_UP_SECONDS)
