@@ -244,9 +244,9 @@ def app(tmp_path: Path) -> Callable[[str], str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run tests with a browser alone: Chromium cancels its requests when a container starts (ERR_NETWORK_CHANGED)."""
+    """Run tests that create a network alone: Chromium then cancels the requests of all tests (ERR_NETWORK_CHANGED)."""
     for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
+        if "compose" in getattr(item, "fixturenames", ()):
             item.add_marker("alone")
 
 

@@ -208,6 +208,7 @@ def test_requests_to_the_admin_port_are_not_logged(counted: Container) -> None:
 
 
 @pytest.mark.parametrize("forwarded", ["", "10.0.0.1"])
+@pytest.mark.alone  # creates a network (tests/conftest.py)
 def test_a_client_with_a_public_address_gets_403_whatever_its_proxy_headers(
     forwarded: str, start: Callable[..., Container]
 ) -> None:
