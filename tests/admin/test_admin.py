@@ -19,8 +19,8 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 @pytest.fixture(scope="module")
 def counted(start: Callable[..., Container], metrics_image: str) -> Container:
-    """Container of an app with a metric of its own. No client has given up a request, which would be counted late."""
-    container = start("--env=PROCESSES=2", "--env=HEALTH_PATH=/hello/health", image=metrics_image)
+    """Container of an app with a metric of its own. Its health check has an endpoint that no test counts."""
+    container = start("--env=PROCESSES=2", "--env=HEALTH_PATH=/sleep/0.0", image=metrics_image)
     until_healthy(container)
     container.get("/hello/first")
     return container
