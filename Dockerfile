@@ -3,8 +3,8 @@
 #
 # `--build-arg SRC=examples/books` takes the app of that folder instead of src/.
 #
-# The stages `build` and `run` contain no app, so that another Dockerfile can start from them. Their longer steps are
-# scripts in runtime/build/.
+# The stages `build`, `run` and `full` contain no app, so that another Dockerfile can start from them. Their longer steps
+# are scripts in runtime/build/.
 
 # --- build: compilers, uWSGI, and both virtual environments ---
 FROM debian:trixie-slim AS build
@@ -57,6 +57,14 @@ HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 CMD ["hea
 # The kernel drops signals that PID 1 has no handler for: they are blocked until it has one. -I: modules of the app never
 # replace those of Python or of the container.
 ENTRYPOINT ["env", "--block-signal=HUP,INT,QUIT,TERM", "/opt/wsgi/venv/bin/python3", "-I", "-m", "wsgi_runtime"]
+
+# --- full: `run` with pip, for Dockerfiles of one stage, as those from tiangolo's images have (docs/migrating.md) ---
+FROM run AS full
+USER 0
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends gcc libc6-dev python3-dev python3-pip \
+ && rm -rf /var/lib/apt/lists/*
+ENV PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_PYTHON=/venv/bin/python3
 
 # --- app: src/ and its packages. The files that name packages come first: an edit of code installs nothing again ---
 FROM build AS app

@@ -21,10 +21,11 @@ image: ## Build the image, tag wsgi (IMAGE= for another)
 	@tools/bootstrap
 	@tools/build --tag $(IMAGE) .
 
-base: ## Build the images that another Dockerfile can start from, wsgi:build and wsgi:run
+base: ## Build the images that another Dockerfile can start from: wsgi:build, wsgi:run and wsgi:full
 	@tools/bootstrap
 	@tools/build --target build --tag $(IMAGE):build .
 	@tools/build --target run --tag $(IMAGE):run .
+	@tools/build --target full --tag $(IMAGE):full .
 
 stop: ## Stop the container (NAME=, by default the name of the image); requests in flight finish
 	@docker stop $(NAME) > /dev/null

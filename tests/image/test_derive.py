@@ -1,4 +1,4 @@
-"""Dockerfiles that start from the stages `build` and `run`."""
+"""Dockerfiles that start from the stages `build`, `run` and `full`."""
 
 import os
 import subprocess
@@ -31,10 +31,10 @@ USER 10001:0
 
 @pytest.fixture(scope="module")
 def stages() -> Iterator[None]:
-    """Images of both stages, as `make base` builds them."""
+    """Images of the stages, as `make base` builds them."""
     subprocess.run(["make", "--no-print-directory", "base", f"IMAGE={NAME}"], cwd=REPO, check=True, capture_output=True)
     yield
-    docker("image", "rm", f"{NAME}:build", f"{NAME}:run")
+    docker("image", "rm", *(f"{NAME}:{stage}" for stage in ("build", "run", "full")))
 
 
 @pytest.fixture
@@ -81,15 +81,33 @@ def test_a_derived_dockerfile_of_six_lines_does_for_an_app_what_ours_does(
 
 
 def test_a_derived_image_may_add_debian_packages(derive: Callable[..., str], start: Start) -> None:
-    files = {"routes.py": (APPS / "plain/routes.py").read_text(), "packages.txt": "tini\n"}
+    """Python among them: it fails to install if files of its standard library are missing."""
+    files = {"routes.py": (APPS / "plain/routes.py").read_text(), "packages.txt": "tini\npython3\n"}
     files["greeting.txt"] = (APPS / "plain/greeting.txt").read_text()
     container = start(image=derive(DOCKERFILE + PACKAGES, **files)).wait()
     assert "tini version" in container.exec("tini", "--version")
     assert container.exec("id", "-u") == "10001"
 
 
+def test_a_dockerfile_from_tiangolos_image_builds_and_serves_with_another_from(
+    derive: Callable[..., str], start: Start
+) -> None:
+    """Their documentation's Dockerfile; PIP_CERT is for a proxy that inspects TLS."""
+    dockerfile = f"""\
+FROM {NAME}:full
+COPY ./requirements.txt /app/requirements.txt
+RUN --mount=type=secret,id=ca PIP_CERT=/run/secrets/ca pip install --no-cache-dir --upgrade -r /app/requirements.txt
+COPY ./app /app
+"""
+    files = {"requirements.txt": "flask\n", "app/main.py": ROUTES, "app/prestart.sh": "#! /usr/bin/env bash\ntrue\n"}
+    container = start(image=derive(dockerfile, **files)).wait()
+    assert container.get("/").text == "/static/a.css"
+    status = container.exec("sh", "-c", "cat /proc/1/status")
+    assert "Uid:\t10001\t10001\t10001\t10001" in status
+
+
 def test_the_stages_contain_no_app(stages: None) -> None:
-    for stage in "build", "run":
+    for stage in "build", "run", "full":
         listed = docker(
             "run",
             "--rm",
