@@ -60,6 +60,8 @@ ENTRYPOINT ["env", "--block-signal=HUP,INT,QUIT,TERM", "/opt/wsgi/venv/bin/pytho
 
 # --- full: `run` with pip, for Dockerfiles of one stage, as those from tiangolo's images have (docs/migrating.md) ---
 FROM run AS full
+# Steps of the other Dockerfile need root. A container that is started as root changes to user 10001.
+# hadolint ignore=DL3002
 USER 0
 RUN apt-get update \
  && apt-get install -y --no-install-recommends gcc libc6-dev python3-dev python3-pip \
