@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 from compose import Project, build_app, supply_postgres
 
@@ -35,13 +35,18 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     pages: list[Page] = []
     errors: list[tuple[Page, str]] = []
 
+    def add(page: Page, line: ConsoleMessage) -> None:
+        # A browser asks for the icon by itself, some times and not others; not every app has one.
+        if line.type in ("error", "warning") and not line.location["url"].endswith("/favicon.ico"):
+            errors.append((page, f"{line.text} {line.location['url']}"))
+
     def open_page(**options: object) -> Page:
         page = browser.new_context(**options).new_page()
         pages.append(page)
         page.expected = []
         # Chromium aborts its requests (ERR_NETWORK_CHANGED) while containers start or stop, so Playwright sends them.
         page.route("**/*", lambda route: route.fulfill(response=route.fetch(max_redirects=0)))
-        page.on("console", lambda line: errors.append((page, line.text)) if line.type in ("error", "warning") else None)
+        page.on("console", lambda line: add(page, line))
         page.on("pageerror", lambda error: errors.append((page, str(error))))
         page.on("requestfailed", lambda request: errors.append((page, f"{request.url}: {request.failure}")))
         return page
