@@ -6,6 +6,7 @@ that, a worker that fails is started again after a pause, while the other worker
 
 # mypy: disable-error-code="no-untyped-call, no-untyped-def"
 
+import errno
 import os
 import sys
 
@@ -159,10 +160,20 @@ def fail(exit_code: int):
     """Log the exception that is being handled, and end this process."""
     error = sys.exception()
     if isinstance(error, find.AppNotFound):
-        os.write(logging.STDOUT, logs.line("critical", "uwsgi", str(error)))
-    else:
+        log_critical(str(error))
+    elif not isinstance(error, KeyboardInterrupt):  # the master ends this worker, because another one has failed
         sys.excepthook(*sys.exc_info())
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS):
+        log_critical(
+            f"{error.filename} is not writable: the app can write to /tmp, /data and other volumes. For a folder in "
+            "/app, put `mkdir -p FOLDER && chmod g+w FOLDER` into prebuild.sh, and mount a volume there"
+        )
     os._exit(exit_code)
+
+
+def log_critical(message: str) -> None:
+    """Log why the app cannot be loaded."""
+    os.write(logging.STDOUT, logs.line("critical", "uwsgi", message))
 
 
 app = preload() if settings["PRELOAD"] == "1" else load()
