@@ -1,23 +1,25 @@
-"""Dockerfiles that start from the stages `build`, `run` and `full`."""
+"""Dockerfiles that start from the stages `build`, `run` and `full`, which are pulled from a registry."""
 
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from conftest import APPS, REPO, SESSION_LABEL, Container, docker
+from conftest import APPS, REPO, SESSION_LABEL, Container, docker, until
+
+pytestmark = pytest.mark.timeout(600)  # the first test builds and pushes the images
 
 Start = Callable[..., Container]
 
-NAME = f"wsgi-test-derive-{os.getpid()}"
+STAGES = "build", "run", "full"
+REGISTRY = REPO / "tests/helpers/registry"
 
-DOCKERFILE = f"""\
-FROM {NAME}:build AS build
+DOCKERFILE = """\
+FROM NAME:build AS build
 COPY . /app
 RUN --mount=type=secret,id=ca build-app
-FROM {NAME}:run
+FROM NAME:run
 COPY --from=build /venv /venv
 COPY --from=build /app /app
 """
@@ -30,18 +32,36 @@ USER 10001:0
 
 
 @pytest.fixture(scope="module")
-def stages() -> Iterator[None]:
-    """Images of the stages, as `make base` builds them."""
-    subprocess.run(["make", "--no-print-directory", "base", f"IMAGE={NAME}"], cwd=REPO, check=True, capture_output=True)
-    yield
-    docker("image", "rm", *(f"{NAME}:{stage}" for stage in ("build", "run", "full")))
+def stages(start: Start) -> Iterator[str]:
+    """Name of the images that `make base` builds. `build` and `run` are in a registry, and not on this machine."""
+    registry = start(image=docker("build", "--quiet", "--label", SESSION_LABEL, str(REGISTRY)))
+    until(lambda: registry.answers("/v2/"), "the registry answers")
+    name = f"{registry.address}/wsgi"
+    subprocess.run(["make", "--no-print-directory", "base", f"IMAGE={name}"], cwd=REPO, check=True, capture_output=True)
+    for stage in "build", "run":
+        docker("push", "--quiet", f"{name}:{stage}")
+        docker("image", "rm", f"{name}:{stage}")
+    yield name
+    docker("image", "rm", *(f"{name}:{stage}" for stage in STAGES), check=False)
 
 
 @pytest.fixture
-def derive(stages: None, tmp_path: Path) -> Callable[..., str]:
-    """Build a Dockerfile beside the files of an app; return the image's id: derive(DOCKERFILE, NAME=TEXT...)."""
+def pulled_stages(stages: str) -> str:
+    """Name of the images of the stages, on this machine."""
+    for stage in "build", "run":
+        docker("pull", "--quiet", f"{stages}:{stage}")
+    return stages
+
+
+@pytest.fixture
+def derive(stages: str, tmp_path: Path) -> Callable[..., str]:
+    """Build a Dockerfile beside the files of an app; return the image's id: derive(DOCKERFILE, FILE=TEXT...).
+
+    `NAME` in the Dockerfile becomes the name of the images of the stages.
+    """
 
     def derive(dockerfile: str, **files: str) -> str:
+        dockerfile = dockerfile.replace("NAME", stages)
         for name, text in {**files, "Dockerfile": dockerfile, ".dockerignore": "Dockerfile\n.dockerignore\n"}.items():
             path = tmp_path / name
             path.parent.mkdir(exist_ok=True)
@@ -93,8 +113,8 @@ def test_a_dockerfile_from_tiangolos_image_builds_and_serves_with_another_from(
     derive: Callable[..., str], start: Start
 ) -> None:
     """Their documentation's Dockerfile; PIP_CERT is for a proxy that inspects TLS."""
-    dockerfile = f"""\
-FROM {NAME}:full
+    dockerfile = """\
+FROM NAME:full
 COPY ./requirements.txt /app/requirements.txt
 RUN --mount=type=secret,id=ca PIP_CERT=/run/secrets/ca pip install --no-cache-dir --upgrade -r /app/requirements.txt
 COPY ./app /app
@@ -106,13 +126,13 @@ COPY ./app /app
     assert "Uid:\t10001\t10001\t10001\t10001" in status
 
 
-def test_the_stages_contain_no_app(stages: None) -> None:
-    for stage in "build", "run", "full":
+def test_the_stages_contain_no_app(pulled_stages: str) -> None:
+    for stage in STAGES:
         listed = docker(
             "run",
             "--rm",
             "--entrypoint=sh",
-            f"{NAME}:{stage}",
+            f"{pulled_stages}:{stage}",
             "-c",
             "ls -A /app /venv/lib/*/site-packages",
             check=False,
@@ -120,6 +140,6 @@ def test_the_stages_contain_no_app(stages: None) -> None:
         assert [line for line in listed.splitlines() if line and not line.startswith(("/", "ls:"))] == []
 
 
-def test_the_image_of_this_repository_derives_from_the_same_stages(stages: None, image: str) -> None:
-    layers = docker("image", "inspect", '--format={{join .RootFS.Layers " "}}', f"{NAME}:run").split()
+def test_the_image_of_this_repository_derives_from_the_same_stages(pulled_stages: str, image: str) -> None:
+    layers = docker("image", "inspect", '--format={{join .RootFS.Layers " "}}', f"{pulled_stages}:run").split()
     assert docker("image", "inspect", '--format={{join .RootFS.Layers " "}}', image).split()[: len(layers)] == layers
