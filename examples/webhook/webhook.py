@@ -21,7 +21,7 @@ app = Flask(__name__)
 app.config["MAX_CONTENT_LENGTH"] = 5_000_000
 
 
-@app.post("/")
+@app.post("/webhook")
 def receive():
     """Deploy, and answer when the new code serves."""
     signature = "sha256=" + hmac.new(SECRET, request.get_data(), hashlib.sha256).hexdigest()

@@ -3,12 +3,15 @@
 import sys
 from importlib import import_module
 
-from werkzeug.middleware.dispatcher import DispatcherMiddleware
-
 import deployment
 import webhook
 
 # This process keeps its release when the link changes.
 sys.path.insert(0, str(deployment.CURRENT.resolve()))
 project = import_module("routes").app
-app = DispatcherMiddleware(project, {"/webhook": webhook.app})
+
+
+def app(environ, start_response):
+    """Pass a request on."""
+    receiver = webhook.app if environ["PATH_INFO"] == "/webhook" else project
+    return receiver(environ, start_response)

@@ -101,7 +101,7 @@ def deliver(site: Container, event: str = "push", ref: str = "refs/heads/main", 
     """Send a request as GitHub sends it; `headers` replace its headers."""
     body = json.dumps({"ref": ref, "after": "0" * 40}).encode()
     sent = {"Content-Type": "application/json", "X-GitHub-Event": event, "X-Hub-Signature-256": sign(body)}
-    return requests.post(site.url("/webhook"), body, headers=sent | headers, timeout=120)
+    return requests.post(site.url("/webhook"), body, headers=sent | headers, timeout=120, allow_redirects=False)
 
 
 def versions(site: Container) -> set[str]:
