@@ -17,3 +17,7 @@ app = dash.server
 def greet(name: str) -> str:
     """Greet by name."""
     return f"Hello {name}"
+
+
+# Otherwise requests that come while Dash sets itself up are answered with 500: https://github.com/plotly/dash/issues/3971
+app.test_client().get("/")
