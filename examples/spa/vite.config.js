@@ -9,14 +9,7 @@ export default defineConfig(({ command }) => ({
   build: {
     outDir: "../static",
     emptyOutDir: true,
-    // Nginx lets browsers keep a file whose name has a hexadecimal hash.
-    rollupOptions: {
-      output: {
-        hashCharacters: "hex",
-        entryFileNames: "[name]-[hash:16].js",
-        chunkFileNames: "[name]-[hash:16].js",
-        assetFileNames: "[name]-[hash:16][extname]",
-      },
-    },
+    // Nginx recognizes fingerprints of hexadecimal digits, and lets browsers keep these files.
+    rollupOptions: { output: { hashCharacters: "hex" } },
   },
 }));

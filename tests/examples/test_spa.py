@@ -48,7 +48,9 @@ def test_unknown_paths_of_the_api_are_a_404(spa: Container) -> None:
 def test_vites_fingerprinted_files_are_immutable_and_compressed(spa: Container) -> None:
     page = spa.get("/")
     assert "immutable" not in page.headers.get("Cache-Control", "")
-    for path in re.findall(r'"(/static/index-[^"]+\.(?:js|css))"', page.text):
+    paths = re.findall(r'"(/static/assets/index-[^"]+\.(?:js|css))"', page.text)
+    assert len(paths) == 2
+    for path in paths:
         assert "immutable" in spa.get(path).headers["Cache-Control"]
     script = re.search(r'src="(/static/[^"]+)"', page.text)[1]
     assert spa.get(script, headers={"Accept-Encoding": "br"}).headers["Content-Encoding"] == "br"
