@@ -1,4 +1,4 @@
-"""Speed and faults in one picture and three figures, for README, and the tables of faults in docs/operations.md.
+"""Speed and faults in one picture and three figures, for README; tables for docs/operations.md and docs/servers.md.
 
 `python -m bench.overview` writes them from bench/results.json (make bench) and bench/faults.json (make soak).
 """
@@ -13,6 +13,16 @@ from bench.servers import OURS
 FAULTS = BENCH / "faults.json"
 DOCS = BENCH.parent / "docs"
 SERVERS = (OURS, TIANGOLO, GTHREAD, GRANIAN, "granian", "gunicorn sync", "waitress", "Flask's development server")
+
+COMPARED = {
+    OURS: OURS,
+    "this template, ASYNC=1000": "this template, `GREENLETS=1000`",
+    GTHREAD: GTHREAD,
+    GRANIAN: GRANIAN,
+    **{name: name for name in ("gunicorn sync", "gunicorn gthread", "gunicorn gevent", "uWSGI's own HTTP")},
+    **{name: name for name in ("waitress", "granian", "Flask's development server")},
+}
+"""Setups in the table of docs/servers.md, and their names there."""
 
 
 def three_figures(results: Results, faults: Results) -> str:
@@ -51,6 +61,23 @@ def fault_tables(faults: Results) -> str:
     ])  # fmt: skip
 
 
+def server_table(results: Results) -> str:
+    """Return the table of docs/servers.md: a row for each server, medians of the rounds."""
+    rows = []
+    for name, shown in COMPARED.items():
+        figure = {case: _median(figures(results, name, case)) for case in ("hello", "static-1k")}
+        waiting = _median(figures(results, name, "wait", "requests_per_second"))
+        starts = results["starts"].get(name, {})
+        memory, seconds = _median(starts.get("memory_mb", [])), _median(starts.get("seconds", []), ".1f")
+        rows.append([shown, figure["hello"], figure["static-1k"], waiting, memory, seconds])
+    head = ["one core", "`/hello`, CPU us", "static 1 KB, CPU us", "waiting requests/s", "idle MB", "seconds to start"]
+    return f"Measured {results['when'][:10]}.\n\n{markdown(head, rows)}"
+
+
+def _median(values: list[float], form: str = ",.0f") -> str:
+    return f"{median(values):{form}}" if values else ""
+
+
 def _slow_cell(cell: dict[str, Any]) -> str:
     return f"{median(cell['ratios']):,.1f} times, {cell['lost']} lost" if cell["ratios"] else "no response"
 
@@ -70,6 +97,7 @@ def main() -> None:
     results, faults = (json.loads(path.read_text()) for path in (BENCH / "results.json", FAULTS))
     write_into(BENCH.parent / "README.md", "figures", three_figures(results, faults))
     write_into(DOCS / "operations.md", "faults", fault_tables(faults))
+    write_into(DOCS / "servers.md", "servers", server_table(results))
     draw("overview", picture(results, faults), DOCS / "images/speed-and-faults.svg")
 
 

@@ -1,6 +1,7 @@
 """Demo app. Replace this folder with your app; uWSGI calls the `app` that this file defines."""
 
 import os
+import sys
 
 from flask import Flask, jsonify, render_template
 
@@ -25,3 +26,22 @@ def hello(name="username"):
 def health():
     """Answer the container's health check."""
     return jsonify(status="ok")
+
+
+def main():
+    """Serve the app without the container: SERVER is `development` or `waitress` (docs/servers.md)."""
+    server, port = os.environ.get("SERVER", "development"), int(os.environ.get("PORT", "5000"))
+    if server == "development":
+        app.run(port=port)
+    elif server == "waitress":
+        try:
+            from waitress import serve
+        except ModuleNotFoundError:
+            sys.exit("SERVER=waitress needs the package waitress: pip install waitress")
+        serve(app, host="127.0.0.1", port=port)
+    else:
+        sys.exit(f"SERVER is {server!r}: must be development or waitress")
+
+
+if __name__ == "__main__":
+    main()

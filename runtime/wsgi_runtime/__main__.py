@@ -9,7 +9,7 @@ import sys
 from typing import NoReturn
 
 from wsgi_runtime import APP, __version__, environment, logs
-from wsgi_runtime.start import checks, computed, files, limits, nginx_memory, tls
+from wsgi_runtime.start import checks, computed, files, limits, nginx_memory, other_servers, tls
 from wsgi_runtime.start.load import BadSettings, load
 from wsgi_runtime.start.settings import Settings
 from wsgi_runtime.worker import find
@@ -58,6 +58,9 @@ def main() -> NoReturn:
             f"{named['PROCESSES']} processes ({settings.PROCESSES}) of {each}{growth}, "
             f"{limit.cpus:g} CPUs ({limit.cpus_from}), {limit.memory >> 20} MB ({limit.memory_from})",
         )
+    if settings.LOG_LEVEL in ("debug", "info", "warning"):
+        for warning in other_servers.warnings(environ):
+            logs.write("warning", "supervisord", warning)
     # A new interpreter, without the libraries of the settings, halves the memory of PID 1.
     os.execve(sys.executable, [sys.executable, "-I", "-m", "wsgi_runtime.pid1.supervise"], environ)
 

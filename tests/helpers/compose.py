@@ -39,17 +39,17 @@ class Service(Container):
 
 
 class Project:
-    """Project of a compose file, with the app's port published on a free port of 127.0.0.1."""
+    """Project of compose files, with the app's port published on a free port of 127.0.0.1."""
 
-    def __init__(self, file: str, image: str) -> None:
+    def __init__(self, image: str, *files: str, **environ: str) -> None:
         self.name = f"wsgi-test-{uuid.uuid4().hex[:12]}"
-        self.file = REPO / file
-        self.environ = os.environ | {"IMAGE": image, "PORT": "127.0.0.1:0"}
+        self.files = [word for file in files for word in ("--file", str(REPO / file))]
+        self.environ = os.environ | {"IMAGE": image, "PORT": "127.0.0.1:0"} | environ
 
     def compose(self, *words: str, check: bool = True) -> str:
         """Run a command of Docker Compose; return its output."""
         done = subprocess.run(
-            ["docker", "compose", "--project-name", self.name, "--file", self.file, *words],
+            ["docker", "compose", "--project-name", self.name, *self.files, *words],
             env=self.environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

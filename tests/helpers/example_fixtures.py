@@ -15,7 +15,7 @@ def compose(request: pytest.FixtureRequest) -> Iterator[Callable[[str, str], Pro
     projects: list[Project] = []
 
     def start(file: str, folder: str) -> Project:
-        projects.append(Project(file, build_app(folder)))
+        projects.append(Project(build_app(folder), file))
         projects[-1].up()
         request.node.containers = [projects[-1].service("app")]
         return projects[-1]

@@ -139,6 +139,17 @@ def test_a_reload_serves_a_renewed_certificate_and_loses_no_request(start: Start
     assert clients.lost == []
 
 
+def test_a_renewed_certificate_is_served_without_a_reload_of_the_app(start: Start, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    certificate(tmp_path)
+    container = start(*options(tmp_path)).wait()
+    old, workers = served_certificate(container), processes(container, "uWSGI worker")
+    certificate(tmp_path)
+    until(lambda: served_certificate(container) != old, "the new certificate is served")
+    assert processes(container, "uWSGI worker") == workers
+    assert not [line for line in container.lines if line["level"] not in ("info", "debug")]
+
+
 def test_a_reload_with_a_bad_certificate_keeps_the_old_one_and_logs_an_error(start: Start, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     certificate(tmp_path)

@@ -57,5 +57,6 @@ def test_the_documentation_has_the_figures_of_the_committed_results() -> None:
     faults = json.loads(overview.FAULTS.read_text())
     assert overview.three_figures(results, faults) in (REPO / "README.md").read_text()
     assert overview.fault_tables(faults) in (REPO / "docs/operations.md").read_text()
+    assert overview.server_table(results) in (REPO / "docs/servers.md").read_text()
     assert report.tables(results) in readme
     assert report.growth_tables(json.loads(report.GROWTH.read_text())) in readme

@@ -34,15 +34,6 @@ def page(browser: Browser) -> Iterator[Page]:
     assert [error for error in errors if "/favicon.ico: " not in error] == []
 
 
-def test_dash_renders_its_page_and_answers_callbacks(serve: Serve, page: Page) -> None:
-    """The page shows "Loading..." until its inline scripts have run."""
-    page.goto(serve("dash").url("/"))
-    expect(page.locator("#greeting")).to_have_text("Hello Ada")
-    page.locator("#name").fill("Grace")
-    expect(page.locator("#greeting")).to_have_text("Hello Grace")
-    expect(page.locator("#chart .main-svg").first).to_be_visible()
-
-
 def test_flask_admin_asks_before_it_deletes_a_row(serve: Serve, page: Page) -> None:
     """The question is an onclick attribute, which a strict policy would disable."""
     questions: list[str] = []

@@ -1,38 +1,32 @@
-"""Reload of the app's code and of the certificate. In development, a changed file reloads the app."""
+"""Reload of the app's code. In development, a changed file reloads the app."""
 
-import contextlib
-import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from supervisor.states import SupervisorStates
 
 from wsgi_runtime import APP
+from wsgi_runtime.pid1.certificate import Certificate
+from wsgi_runtime.pid1.file_times import times
 from wsgi_runtime.pid1.options import Options
-from wsgi_runtime.pid1.programs import Programs
 from wsgi_runtime.pid1.replacement import Replacement
 
 
 class Reload:
     """Starts a replacement of uWSGI, which loads the app's code again."""
 
-    def __init__(self, options: Options, programs: Programs, replacement: Replacement) -> None:
+    def __init__(self, options: Options, certificate: Certificate, replacement: Replacement) -> None:
         self._options = options
-        self._programs = programs
+        self._certificate = certificate
         self._replacement = replacement
         self.watches_code = options.values["DEBUG"] == "1"
         self._code_times = times(code()) if self.watches_code else {}
-        self._certificate = [Path(options.values[name]) for name in ("TLS_CERT", "TLS_KEY") if name in options.values]
-        self._certificate_times = times(self._certificate)
 
     def start(self, reason: str) -> None:
         """Replace uWSGI. Nginx reads a certificate that has been renewed."""
         if self._options.mood <= SupervisorStates.SHUTDOWN:
             return
-        before, self._certificate_times = self._certificate_times, times(self._certificate)
-        if before != self._certificate_times:
-            self._options.logger.info("reload: the certificate has changed")
-            self._programs.process("nginx").signal(signal.SIGHUP)
+        self._certificate.reload()
         self._replacement.start(reason)
 
     def tick(self) -> None:
@@ -41,15 +35,6 @@ class Reload:
             before, self._code_times = self._code_times, times(code())
             if before != self._code_times:
                 self.start("the code has changed")
-
-
-def times(files: Iterable[Path]) -> dict[Path, int]:
-    """Return the time of the last change of each file that exists, in nanoseconds."""
-    found = {}
-    for path in files:
-        with contextlib.suppress(OSError):  # an editor replaces files
-            found[path] = path.stat().st_mtime_ns
-    return found
 
 
 def code() -> Iterator[Path]:

@@ -15,6 +15,7 @@ from supervisor.supervisord import Supervisor
 
 from wsgi_runtime import CONFIG, logs, values
 from wsgi_runtime.pid1.banks import Banks
+from wsgi_runtime.pid1.certificate import Certificate
 from wsgi_runtime.pid1.deaths import Deaths
 from wsgi_runtime.pid1.listeners import Listeners
 from wsgi_runtime.pid1.options import Options
@@ -54,7 +55,8 @@ class Container(Supervisor):  # type: ignore[misc]
         self.orphans = Orphans(int(options.values["GRACE_PERIOD"]))
         self.replacement = Replacement(uwsgi, self.banks, options.logger, options.values)
         self.workers = Workers(self.banks, self.replacement, options.logger, options.values)
-        self.reload = Reload(options, self.programs, self.replacement)
+        self.certificate = Certificate(options, self.programs)
+        self.reload = Reload(options, self.certificate, self.replacement)
 
         events.subscribe(events.ProcessStateStartingEvent, self.programs.prepare)
         events.subscribe(events.ProcessStateExitedEvent, self._exited)
@@ -81,6 +83,7 @@ class Container(Supervisor):  # type: ignore[misc]
             self.pipes.tick()
             if not self.stopping:
                 self.workers.tick()
+                self.certificate.tick()
         publish(self._board, self.programs, self.banks, self.replacement, self.workers)
         quiet = self.banks.has_served and not (self.shutdown.requested or self.replacement.active)
         self.options.poller.seconds = SLOW_TICK_SECONDS if quiet and not self.reload.watches_code else FAST_TICK_SECONDS
