@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 from playwright.sync_api import Browser, sync_playwright
+from xdist.scheduler import LoadFileScheduling
 
 REPO = Path(__file__).parent.parent
 DEADLINE = 20
@@ -243,11 +245,20 @@ def app(tmp_path: Path) -> Callable[[str], str]:
     return app
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run tests that create a network alone: Chromium then cancels the requests of all tests (ERR_NETWORK_CHANGED)."""
-    for item in items:
-        if "compose" in getattr(item, "fixturenames", ()):
-            item.add_marker("alone")
+class Scheduling(LoadFileScheduling):
+    """Runs the tests of a file in one process, and in a single one all that use a browser or Docker Compose.
+
+    Chromium cancels its requests while a network is created (ERR_NETWORK_CHANGED).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "browser" if re.search(r"\b(browser|open_page|compose)\b", (REPO / file).read_text()) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:
+    """Return what distributes the tests to the processes of pytest-xdist."""
+    return Scheduling(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
