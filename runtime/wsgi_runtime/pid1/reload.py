@@ -9,17 +9,21 @@ from supervisor.states import SupervisorStates
 
 from wsgi_runtime import APP
 from wsgi_runtime.pid1.options import Options
+from wsgi_runtime.pid1.process_types import ProcessTypes
 from wsgi_runtime.pid1.programs import Programs
 from wsgi_runtime.pid1.replacement import Replacement
 
 
 class Reload:
-    """Starts a replacement of uWSGI, which loads the app's code again."""
+    """Starts a replacement of uWSGI, which loads the app's code again, and then restarts the process types."""
 
-    def __init__(self, options: Options, programs: Programs, replacement: Replacement) -> None:
+    def __init__(
+        self, options: Options, programs: Programs, replacement: Replacement, process_types: ProcessTypes
+    ) -> None:
         self._options = options
         self._programs = programs
         self._replacement = replacement
+        self._process_types = process_types
         self.watches_code = options.values["DEBUG"] == "1"
         self._code_times = times(code()) if self.watches_code else {}
         self._certificate = [Path(options.values[name]) for name in ("TLS_CERT", "TLS_KEY") if name in options.values]
@@ -34,6 +38,7 @@ class Reload:
             self._options.logger.info("reload: the certificate has changed")
             self._programs.process("nginx").signal(signal.SIGHUP)
         self._replacement.start(reason)
+        self._process_types.reload()
 
     def tick(self) -> None:
         """In development, reload when a .py file of the app has changed."""

@@ -26,7 +26,7 @@ NGINX_SETTINGS = (
 UWSGI_SUCCESSORS = {
     **dict.fromkeys(("module", "wsgi", "wsgi-file", "file", "callable", "mount"), "use the setting APP"),
     "ini": "use UWSGI_* variables for options, and the setting APP for module and callable",
-    "workers": "use the setting PROCESSES",
+    **dict.fromkeys(("processes", "workers"), "use the setting PROCESSES"),
     "cheap": "use the setting PROCESSES, which is a fixed number",
     "async": "use the setting GREENLETS",
 }
