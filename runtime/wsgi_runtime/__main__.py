@@ -29,6 +29,7 @@ def main() -> NoReturn:
     app_environ = environment.for_app(environ, named)
     problems += files.unknown_placeholders(named, app_environ) + checks.ignored_settings(settings)
     problems += checks.uwsgi_variables(app_environ) + checks.tiangolo_problems(environ, settings)
+    problems += checks.preload_problems(app_environ, settings)
     if settings.TLS_CERT and settings.TLS_KEY:
         problems += tls.problem(settings.TLS_CERT, settings.TLS_KEY)
     problems += nginx_memory.max_body_problem(

@@ -344,6 +344,14 @@ def test_an_option_of_uwsgi_that_uwsgi_ini_sets_is_an_error_that_names_our_setti
     assert setting in problem
 
 
+@pytest.mark.parametrize("name", ["UWSGI_MULES", "UWSGI_FARM", "UWSGI_SPOOLER", "UWSGI_SPOOLER_PROCESSES"])
+def test_mules_and_the_spooler_need_preload(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (problem,) = checks.preload_problems({name: "1", "UWSGI_MULE": "/app/mule.py"}, load())
+    assert problem.startswith(f"{name} needs PRELOAD=on")
+    monkeypatch.setenv("PRELOAD", "on")
+    assert checks.preload_problems({name: "1"}, load()) == []
+
+
 @pytest.mark.parametrize(
     ("first", "second"), [("PORT", "LISTEN_PORT"), ("PROCESSES", "WEB_CONCURRENCY"), ("GREENLETS", "ASYNC")]
 )

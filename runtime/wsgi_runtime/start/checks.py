@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from wsgi_runtime import APP, CONFIG, RUN, environment
+from wsgi_runtime import APP, CONFIG, RUN, environment, procfile
 from wsgi_runtime.start import files
 from wsgi_runtime.start.settings import Settings
 
@@ -84,6 +84,15 @@ def uwsgi_variables(environ: Mapping[str, str]) -> list[str]:
         elif option not in _uwsgi_options():
             problems.append(f"{name} is not an option of uWSGI")
     return problems
+
+
+def preload_problems(environ: Mapping[str, str], settings: Settings) -> list[str]:
+    """Return the variables for uWSGI's mules and its spooler, which cannot call functions of the app without PRELOAD."""
+    names = [name for name in environ if re.fullmatch("UWSGI_(MULES|FARM|SPOOLER.*)", name) and not settings.PRELOAD]
+    return [
+        f"{name} needs PRELOAD=on, or else only uWSGI's workers load the app; a process type in {procfile.PATH} does not"
+        for name in names
+    ]
 
 
 def tiangolo_problems(environ: Mapping[str, str], settings: Settings) -> list[str]:
