@@ -87,12 +87,10 @@ def uwsgi_variables(environ: Mapping[str, str]) -> list[str]:
 
 
 def preload_problems(environ: Mapping[str, str], settings: Settings) -> list[str]:
-    """Return the variables for uWSGI's mules and its spooler, which cannot call functions of the app without PRELOAD."""
-    names = [name for name in environ if re.fullmatch("UWSGI_(MULES|FARM|SPOOLER.*)", name) and not settings.PRELOAD]
-    return [
-        f"{name} needs PRELOAD=on, or else only uWSGI's workers load the app; a process type in {procfile.PATH} does not"
-        for name in names
-    ]
+    """Return the problems of variables that start uWSGI's mules or spooler, which lack the app's functions then."""
+    names = [name for name in environ if re.fullmatch("UWSGI_(MULES|FARM|SPOOLER.*)", name)]
+    reason = f"otherwise only uWSGI's workers load the app. Or use a process type in {procfile.PATH}"
+    return [] if settings.PRELOAD else [f"{name} needs PRELOAD=on: {reason}" for name in names]
 
 
 def tiangolo_problems(environ: Mapping[str, str], settings: Settings) -> list[str]:
