@@ -108,8 +108,9 @@ def run(command: list[str]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["run"] and len(sys.argv) == 3 and sys.argv[2] in (procfile.WEB, *procfile.read()):
-        run_process_type(sys.argv[2])
-    if sys.argv[1:]:
-        run(sys.argv[1:])
+    match sys.argv[1:]:
+        case ["run", name] if name == procfile.WEB or name in procfile.read():
+            run_process_type(name)
+        case [_, *_] as command:
+            run(command)
     main()

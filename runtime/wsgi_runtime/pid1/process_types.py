@@ -23,11 +23,13 @@ class ProcessTypes:
         """`groups` are supervisor's process groups by name."""
         self.restarts: Counter[str] = Counter()
         """Processes that were started again after they had exited, by process type."""
-        self._groups = {name: groups[name] for name in values["PROCESS_TYPES"].split()}
+        self.names = values["PROCESS_TYPES"].split()
+        self._groups = {name: groups[name] for name in self.names}
         self._processes = [process for group in self._groups.values() for process in group.processes.values()]
         self._replacement = replacement
+        self._grace_period = int(values["GRACE_PERIOD"])
         # A reload lets a running job finish. In development, an edit must be live soon.
-        self._restart_seconds = int(values["GRACE_PERIOD"]) if values["DEBUG"] == "1" else MAX_RETIREMENT_SECONDS
+        self._restart_seconds = self._grace_period if values["DEBUG"] == "1" else MAX_RETIREMENT_SECONDS
         self._failures: int | None = None
         """Failed replacements before the reload that is under way; None without a reload."""
         self._restarting: list[Any] = []
@@ -56,7 +58,7 @@ class ProcessTypes:
         stopped = [process for process in self._restarting if process.state == ProcessStates.STOPPED]
         self._restarting = [process for process in self._restarting if process.state != ProcessStates.STOPPED]
         for process in stopped:
-            process.backoff = 0
+            process.backoff, process.config.stopwaitsecs = 0, self._grace_period
             process.spawn()
         for process in self._processes:
             process.backoff = min(process.backoff, MAX_PAUSE_SECONDS - 1)

@@ -104,15 +104,18 @@ class Container(Supervisor):  # type: ignore[misc]
         self.banks.tick()
         if process.config.name == "prestart":
             self.programs.prestart_exited(process.exitstatus)
-        elif process.group.config.name not in ("log", "admin"):
+        elif process.group.config.name in ("nginx", "uwsgi", *self.process_types.names):
             self.orphans.add(process.pid, process.config.stopsignal)
             self.deaths.exited(process)
         if process.group.config.name == "uwsgi":
             self.replacement.ended(process)
 
     def _stopped(self, event: Any) -> None:
-        if event.process.group.config.name == "uwsgi":
-            self.replacement.ended(event.process)
+        process = event.process
+        if process.group.config.name == "uwsgi":
+            self.replacement.ended(process)
+        elif process.group.config.name in self.process_types.names and process.pid:
+            self.orphans.add(process.pid, process.config.stopsignal)
         if self.stopping:
             self.shutdown.share_remaining_time()
 
