@@ -47,7 +47,7 @@ def main() -> NoReturn:
             "info",
             "supervisord",
             f"template {__version__}, profile {settings.PROFILE}, port {settings.PORT}, "
-            f"processes {named['PROCESSES']}, {each} in each of web{growth}, "
+            f"{named['WEB_PROCESSES']} processes ({settings.PROCESSES}) of {each}{growth}, "
             f"{limit.cpus:g} CPUs ({limit.cpus_from}), {limit.memory >> 20} MB ({limit.memory_from})",
         )
     # A new interpreter, without the libraries of the settings, halves the memory of PID 1.
