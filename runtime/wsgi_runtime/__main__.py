@@ -1,5 +1,7 @@
 """The container's entry point: it starts PID 1, or runs COMMAND instead if there is one (docker run IMAGE COMMAND).
 
+`run TYPE` runs a process type of the Procfile instead of PID 1's programs.
+
 All checks run before any program starts, so that a container with bad settings exits at once.
 """
 
@@ -8,7 +10,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from wsgi_runtime import APP, __version__, environment, logs
+from wsgi_runtime import APP, CONFIG, __version__, environment, healthcheck, logs, procfile
 from wsgi_runtime.start import checks, computed, files, limits, nginx_memory, other_servers, tls
 from wsgi_runtime.start.load import BadSettings, load
 from wsgi_runtime.start.settings import Settings
@@ -21,21 +23,13 @@ BAD_SETTINGS = 78
 def main() -> NoReturn:
     """Run the checks, write the configuration files, and become PID 1. Exit with BAD_SETTINGS if a check fails."""
     environ = dict(os.environ)
-    logs.take_over()
-    problems = checks.drop_privileges() + checks.folder_problems()
-    logs.text_format = environ.get("LOG_FORMAT") == "text"
-    try:
-        settings = load()
-        logs.text_format = settings.LOG_FORMAT == "text"
-    except BadSettings as error:
-        problems += error.problems
-        settings = Settings.model_construct()  # the other checks use the defaults
-    problems += environment.from_files(environ)[1].values()
+    settings, problems = check_settings()
     limit = limits.read()
     named = computed.values(settings, limit)
     app_environ = environment.for_app(environ, named)
     problems += files.unknown_placeholders(named, app_environ) + checks.ignored_settings(settings)
     problems += checks.uwsgi_variables(app_environ) + checks.tiangolo_problems(environ, settings)
+    problems += checks.preload_problems(app_environ, settings)
     if settings.TLS_CERT and settings.TLS_KEY:
         problems += tls.problem(settings.TLS_CERT, settings.TLS_KEY)
     problems += nginx_memory.max_body_problem(
@@ -44,9 +38,7 @@ def main() -> NoReturn:
     for name in computed.ports(named):
         problems = problems or checks.port_problem(name, int(named[name]))
     problems = problems or files.render(settings, named) or checks.nginx_problem()
-    if problems:
-        logs.write("critical", "supervisord", "startup failed: " + "; ".join(dict.fromkeys(problems)))
-        sys.exit(BAD_SETTINGS)
+    exit_with(problems)
 
     if settings.LOG_LEVEL in ("debug", "info"):
         each = f"{settings.GREENLETS} greenlets" if settings.GREENLETS else f"{settings.THREADS} threads"
@@ -55,7 +47,7 @@ def main() -> NoReturn:
             "info",
             "supervisord",
             f"template {__version__}, profile {settings.PROFILE}, port {settings.PORT}, "
-            f"{named['PROCESSES']} processes ({settings.PROCESSES}) of {each}{growth}, "
+            f"{named['WEB_PROCESSES']} processes ({settings.PROCESSES}) of {each}{growth}, "
             f"{limit.cpus:g} CPUs ({limit.cpus_from}), {limit.memory >> 20} MB ({limit.memory_from})",
         )
     if settings.LOG_LEVEL in ("debug", "info", "warning"):
@@ -63,6 +55,42 @@ def main() -> NoReturn:
             logs.write("warning", "supervisord", warning)
     # A new interpreter, without the libraries of the settings, halves the memory of PID 1.
     os.execve(sys.executable, [sys.executable, "-I", "-m", "wsgi_runtime.pid1.supervise"], environ)
+
+
+def check_settings() -> tuple[Settings, list[str]]:
+    """Drop privileges, and return the settings with the problems that any container can have."""
+    logs.take_over()
+    problems = checks.drop_privileges() + checks.folder_problems()
+    logs.text_format = os.environ.get("LOG_FORMAT") == "text"
+    try:
+        settings = load()
+        logs.text_format = settings.LOG_FORMAT == "text"
+    except BadSettings as error:
+        problems += error.problems
+        settings = Settings.model_construct()  # the other checks use the defaults
+    return settings, [*problems, *environment.from_files(os.environ)[1].values()]
+
+
+def exit_with(problems: list[str]) -> None:
+    """Log the problems, if there are any, and exit with BAD_SETTINGS."""
+    if problems:
+        logs.write("critical", "supervisord", "startup failed: " + "; ".join(dict.fromkeys(problems)))
+        sys.exit(BAD_SETTINGS)
+
+
+def run_process_type(name: str) -> NoReturn:
+    """Run a process type of the Procfile alone, as in `docker run wsgi run worker`.
+
+    Exit with BAD_SETTINGS if a check fails. PID 1 is tini, because the kernel drops signals that PID 1 does not handle.
+    If SIGTERM ends the process, the exit code is 0, otherwise that of the process.
+    """
+    settings, problems = check_settings()
+    if name == procfile.WEB:
+        problems.append(f"{name} is served by uWSGI: run the image without a command")
+    exit_with(problems)
+    healthcheck.ADDRESS.write_text(str(os.getpid()))
+    environ = environment.for_app({**os.environ, **settings.profile_secrets()}, settings.values())
+    environment.execute(["/usr/bin/tini", "-s", "-e", "143", "--", str(CONFIG / "runtime/bin/run"), name], environ)
 
 
 def run(command: list[str]) -> NoReturn:
@@ -83,6 +111,9 @@ def run(command: list[str]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
-        run(sys.argv[1:])
+    match sys.argv[1:]:
+        case ["run", name] if name == procfile.WEB or name in procfile.read():
+            run_process_type(name)
+        case [_, *_] as command:
+            run(command)
     main()

@@ -1,13 +1,17 @@
-"""HEALTHCHECK of the image: it requests HEALTH_PATH from Nginx. Exit code 0 means healthy, 1 unhealthy."""
+"""HEALTHCHECK of the image: it requests HEALTH_PATH from Nginx. Exit code 0 means healthy, 1 unhealthy.
+
+A container that runs only a process type (docker run IMAGE run worker) is healthy as long as that process runs.
+"""
 
 import contextlib
 import http.client
+import os
 import sys
 
 from wsgi_runtime import RUN
 
 ADDRESS = RUN / "health"
-"""File with PORT and HEALTH_PATH, written by startup."""
+"""File with PORT and HEALTH_PATH, or with the process ID of a process type that runs alone, written by startup."""
 
 RESULT = RUN / "health-result"
 """File with the last result, for the status page."""
@@ -19,6 +23,9 @@ def ask() -> tuple[int, str]:
     """Send one request; return the exit code and a sentence."""
     try:
         port, slash, path = ADDRESS.read_text().partition("/")
+        if not slash:
+            os.kill(int(port), 0)
+            return 0, "healthy: the process type runs"
         connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=TIMEOUT_SECONDS)
         connection.request("GET", slash + path, headers={"Host": "localhost", "User-Agent": "health check"})
         status = connection.getresponse().status

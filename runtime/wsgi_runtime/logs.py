@@ -37,7 +37,7 @@ def timestamp(seconds: float) -> str:
 
 
 def line(level: str, source: str, message: str, **fields: Any) -> bytes:
-    """Return one line. `source` is nginx, uwsgi, app or supervisord. Empty fields are omitted."""
+    """Return one line. `source` is nginx, uwsgi, app, supervisord or a process type. Empty fields are omitted."""
     record = {
         "time": timestamp(time.time()),
         "level": level,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from conftest import REPO, SESSION_LABEL, Container, docker, until
 
-POSTGRES = "postgres:17-trixie"
-"""Image that compose.yaml names."""
+SUBSTITUTES = {"postgres:17-trixie": "postgres", "valkey/valkey:8.1": "valkey"}
+"""Images that the compose files name, and the folder beside this file with a Dockerfile for each."""
 
 START_SECONDS = 120
 """Longest time until a project answers: PostgreSQL creates its files, the app waits for it and migrates."""
@@ -22,12 +22,12 @@ def build_app(folder: str) -> str:
     return done.stdout.strip()
 
 
-def supply_postgres() -> None:
-    """Pull the image of PostgreSQL. Where no registry can be reached, build one with the same interface."""
-    for command in (("image", "inspect", POSTGRES), ("pull", "--quiet", POSTGRES)):
-        if subprocess.run(["docker", *command], capture_output=True).returncode == 0:
-            return
-    docker("build", "--quiet", "--tag", POSTGRES, str(Path(__file__).parent / "postgres"))
+def supply_images() -> None:
+    """Pull the images of SUBSTITUTES. Where no registry can be reached, build images with the same interface."""
+    for image, folder in SUBSTITUTES.items():
+        commands = ("image", "inspect", image), ("pull", "--quiet", image)
+        if not any(subprocess.run(["docker", *words], capture_output=True).returncode == 0 for words in commands):
+            docker("build", "--quiet", "--tag", image, str(Path(__file__).parent / folder))
 
 
 class Service(Container):

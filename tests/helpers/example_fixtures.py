@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page
 
-from compose import Project, build_app, supply_postgres
+from compose import Project, build_app, supply_images
 
 
 @pytest.fixture(scope="module")
 def compose(request: pytest.FixtureRequest) -> Iterator[Callable[[str, str], Project]]:
     """Start a compose file with the app of a folder, until the module's tests end: compose(FILE, FOLDER)."""
-    supply_postgres()
+    supply_images()
     projects: list[Project] = []
 
     def start(file: str, folder: str) -> Project:

@@ -18,7 +18,7 @@ COMMANDS = [
 ]
 OPTIONAL_FILES = (
     *("src/protected/", "src/errors/", "src/prestart.sh", "src/nginx.conf", "src/nginx-http.conf"),
-    *("src/nginx-server.conf", "src/packages.txt", "src/packages-build.txt", "src/prebuild.sh"),
+    *("src/nginx-server.conf", "src/packages.txt", "src/packages-build.txt", "src/prebuild.sh", "src/Procfile"),
     *("main.py", "app.py", "wsgi.py", "application.py", "app/main.py", "uwsgi.ini"),
 )
 """Files that an app may have, and the demo app has not."""

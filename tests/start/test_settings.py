@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from conftest import REPO
-from wsgi_runtime import environment
+from wsgi_runtime import environment, procfile
 from wsgi_runtime.start import checks, computed, field_types, files, report, settings, sources
 from wsgi_runtime.start.limits import Limits
 from wsgi_runtime.start.load import BadSettings, load
@@ -56,7 +56,7 @@ def problems() -> list[str]:
 
 def test_without_any_source_each_setting_has_its_default() -> None:
     values = load().values()
-    assert (values["PORT"], values["PROFILE"], values["PROCESSES"]) == ("80", "production", "auto")
+    assert (values["PORT"], values["PROFILE"], values["PROCESSES"]) == ("80", "production", "web")
     assert "SECRET_KEY" not in values
 
 
@@ -107,7 +107,7 @@ BAD = {
     "APP": ["main:", "my-app:app", "main:app:app", "main:create_app("],
     "PORT": ["0", "65536", "http", "80.5"],
     "ADMIN_PORT": ["-1", "80", "65536", "private"],
-    "PROCESSES": ["0", "many", "-1"],
+    "PROCESSES": ["0", "many", "-1", "1025", "web=0", "web,web=2", "web worker", "web,", "worker=1"],
     "THREADS": ["0", "auto"],
     "GREENLETS": ["-1", "1", "on", "100"],
     "PRELOAD": ["maybe"],
@@ -218,7 +218,7 @@ def test_the_report_has_value_and_source_of_each_setting_and_hides_secrets(
     assert rows["PORT"] == {"value": "8080", "origin": "environment"}
     assert rows["SECRET_KEY"] == {"value": "(hidden)", "origin": "secret"}
     assert rows["REQUEST_TIMEOUT"] == {"value": "5", "origin": "profile"}
-    assert rows["PROCESSES"] == {"value": "4 (auto)", "origin": "default"}
+    assert rows["PROCESSES"] == {"value": "web=4", "origin": "default"}
 
 
 def test_secret_key_is_neither_printed_nor_stored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +254,64 @@ def test_an_unknown_placeholder_is_reported_with_its_file(file: str, text: str, 
 )
 def test_processes_auto_is_one_for_each_cpu_that_fits_into_the_memory(cpus: float, memory: int, processes: int) -> None:
     values = computed.values(load(), Limits(cpus, "its CPU quota", memory, "its memory limit"))
-    assert values["PROCESSES"] == str(processes)
+    assert (values["WEB_PROCESSES"], values["PROCESSES"]) == (str(processes), f"web={processes}")
+
+
+FORMATIONS = {
+    "auto": ("web=4", ""),
+    "web": ("web=4", ""),
+    "3": ("web=3", ""),
+    "web=2": ("web=2", ""),
+    "web,worker": ("web=4,worker=1", "worker"),
+    "scheduler, web=1, worker=2": ("scheduler=1,web=1,worker=2", "scheduler worker"),
+}
+
+
+@pytest.fixture
+def types(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Procfile with two process types besides `web`."""
+    (tmp_path / "Procfile").write_text("web: x\nworker: python worker.py\nscheduler: y\nnginx: z\n# old: x\n")
+    monkeypatch.setattr(procfile, "PATH", tmp_path / "Procfile")
+    return tmp_path / "Procfile"
+
+
+@pytest.mark.parametrize("text", FORMATIONS)
+def test_processes_says_which_process_types_run_and_how_many_of_each(
+    text: str, types: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", text)
+    values = computed.values(load(), MACHINE)
+    assert (values["PROCESSES"], values["PROCESS_TYPES"]) == FORMATIONS[text]
+
+
+def test_other_processes_leave_less_memory_to_uwsgi(types: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROCESSES", "web,worker=2")
+    values = computed.values(load(), Limits(4, "its CPU quota", 400 << 20, "its memory limit"))
+    assert values["WEB_PROCESSES"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("web,wroker", ("wroker is not in", "which has worker, scheduler, nginx", "wroker: python wroker.py")),
+        ("worker", ("must contain web", "docker run IMAGE run worker")),
+        ("web,nginx", ("nginx is the name of a program of the container",)),
+        ("web,worker,worker=2", ("worker occurs twice",)),
+    ],
+)
+def test_process_types_that_cannot_run_are_reported_with_the_fix(
+    text: str, words: tuple[str, ...], types: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROCESSES", text)
+    (problem,) = problems()
+    assert problem.startswith(f"PROCESSES is {text!r}: ")
+    assert all(each in problem for each in words), problem
+
+
+def test_without_a_procfile_there_is_only_web(types: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    types.unlink()
+    monkeypatch.setenv("PROCESSES", "web,worker")
+    assert "which is missing" in problems()[0]
 
 
 @pytest.mark.parametrize(
@@ -287,6 +344,14 @@ def test_an_option_of_uwsgi_that_uwsgi_ini_sets_is_an_error_that_names_our_setti
     assert setting in problem
 
 
+@pytest.mark.parametrize("name", ["UWSGI_MULES", "UWSGI_FARM", "UWSGI_SPOOLER", "UWSGI_SPOOLER_PROCESSES"])
+def test_mules_and_the_spooler_need_preload(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (problem,) = checks.preload_problems({name: "1", "UWSGI_MULE": "/app/mule.py"}, load())
+    assert problem.startswith(f"{name} needs PRELOAD=on")
+    monkeypatch.setenv("PRELOAD", "on")
+    assert checks.preload_problems({name: "1"}, load()) == []
+
+
 @pytest.mark.parametrize(
     ("first", "second"), [("PORT", "LISTEN_PORT"), ("PROCESSES", "WEB_CONCURRENCY"), ("GREENLETS", "ASYNC")]
 )
@@ -299,7 +364,7 @@ def test_two_names_of_one_setting_must_have_the_same_value(
     assert problems() == [problem]
     if first != "GREENLETS":  # gevent is not installed here
         monkeypatch.setenv(second, "20")
-        assert load().values()[first] == "20"
+        assert load().values()[first].removeprefix("web=") == "20"
     monkeypatch.delenv(first)
     monkeypatch.delenv(second)
 
@@ -316,11 +381,11 @@ def test_an_old_name_in_one_source_and_the_new_name_in_another_follow_the_preced
     config: Path, secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (config / "profiles/production.yaml").write_text("WEB_CONCURRENCY: 2")
-    assert load().PROCESSES == 2
+    assert load().PROCESSES == "web=2"
     (secrets / "PROCESSES").write_text("3")
-    assert load().PROCESSES == 3
+    assert load().PROCESSES == "web=3"
     monkeypatch.setenv("WEB_CONCURRENCY", "4")
-    assert load().PROCESSES == 4
+    assert load().PROCESSES == "web=4"
 
 
 def test_a_bad_value_is_reported_by_the_name_that_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,7 +397,7 @@ def test_a_bad_value_is_reported_by_the_name_that_was_given(monkeypatch: pytest.
     ("name", "takes"),
     [
         ("PORT", "an integer from 1 to 65535"),
-        ("PROCESSES", "an integer from 1 to 1024 or auto"),
+        ("PROCESSES", "auto, a number from 1 to 1024, or process types such as web,worker or web=4,worker=2"),
         ("DEBUG", "on or off"),
         ("LOG_FORMAT", "one of json, text"),
         ("MAX_BODY_SIZE", "a number of bytes, or a size such as 10m"),

@@ -55,6 +55,8 @@ def families(metrics: Metrics, status: dict[str, Any]) -> Iterator[Any]:
     yield counter("wsgi_log_dropped_lines", "Log lines dropped because the log reader was too slow.", dropped)
 
     yield counter("wsgi_program_restarts", "Restarts of a program.", status["restarts"], "program")
+    running = {name: state in ("running", "starting") for name, state in status["programs"].items()}
+    yield gauge("wsgi_program_up", "1 if all processes of a program run, otherwise 0.", running, "program")
     reloads = {result: status["reloads"].get(result, 0) for result in ("success", "failure")}
     yield counter("wsgi_reloads", "Replacements of uWSGI by a new instance.", reloads, "result")
     yield gauge("wsgi_healthy", "1 if the status page shows no problem, otherwise 0.", {(): status["healthy"]})

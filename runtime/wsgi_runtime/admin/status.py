@@ -20,6 +20,12 @@ POINTS_OF_A_MINUTE = 60 // PERIOD_SECONDS
 MAX_ERROR_RATIO = 0.05
 """Largest part of the last minute's requests that may fail (status 5xx) without being a problem."""
 
+GOOD_STATES = {"running", "starting", "stopping"}
+"""States of a program that are no problem.
+
+A process type of the Procfile is `starting` in its first 10 s, and `stopping` while it finishes a job after a reload.
+"""
+
 MIN_EARLY_DEATHS = 3
 """Deaths of a worker in a row, right after its start, that are a problem."""
 
@@ -109,7 +115,7 @@ class Status:
     def _problems(self, workers: list[dict[str, Any]], queue: int | None) -> list[str]:
         """Return a sentence for each problem that makes the container unhealthy."""
         state = self._metrics.state
-        problems = [f"{name} is {status}" for name, status in state["programs"].items() if status != "running"]
+        problems = [f"{name} is {status}" for name, status in state["programs"].items() if status not in GOOD_STATES]
         if (RUN / "stopping").exists():
             problems.append("the container is stopping")
         with contextlib.suppress(OSError):

@@ -5,7 +5,7 @@ import os
 import signal
 
 from wsgi_runtime import logs, values
-from wsgi_runtime.log.convert import CONVERTERS
+from wsgi_runtime.log.convert import converter
 from wsgi_runtime.log.pump import Output, Pipe, Pump
 from wsgi_runtime.scoreboard import Scoreboard
 
@@ -22,7 +22,7 @@ def main() -> None:
     for ignored in signal.SIGINT, signal.SIGHUP, signal.SIGQUIT:
         signal.signal(ignored, signal.SIG_IGN)
     board = Scoreboard()
-    pipes = [Pipe(fd, CONVERTERS[name]) for name, fd in json.loads(os.environ["LOG_PIPES"]).items()]
+    pipes = [Pipe(fd, converter(name)) for name, fd in json.loads(os.environ["LOG_PIPES"]).items()]
     # Since PEP 475 a signal does not end a poll. Python writes a byte to this pipe at each signal.
     wakeup, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(write_end)

@@ -76,3 +76,8 @@ CONVERTERS: dict[str, Callable[[bytes], bytes]] = {
     "supervisord": supervisord,
 }
 """Converters by the name of their pipe."""
+
+
+def converter(name: str) -> Callable[[bytes], bytes]:
+    """Return the converter of a pipe. Other names than those in CONVERTERS are process types of the Procfile."""
+    return CONVERTERS.get(name) or printed(name)

@@ -16,8 +16,11 @@ from wsgi_runtime import environment, logs
 APP_PROGRAMS = "uwsgi", "prestart"
 """Programs that run the app's code get the app's environment."""
 
-OOM_SCORES = {"uwsgi-next": 700, "uwsgi": 500, "prestart": 500, "admin": 400, "nginx": 100}
+OOM_SCORES = {"uwsgi-next": 700, "uwsgi": 500, "prestart": 500, "admin": 400, "nginx": 100, "log": 0}
 """oom_score_adj (proc(5)) by process name: out of memory, the kernel kills the highest score first. PID 1 has 0."""
+
+PROCESS_TYPE_OOM_SCORE = 600
+"""oom_score_adj of the other processes: those of the Procfile."""
 
 
 class PacedPoller(Poller):  # type: ignore[misc]
@@ -82,7 +85,7 @@ class Options(ServerOptions):  # type: ignore[misc]
         """Replace the child process by a program."""
         name = env["SUPERVISOR_PROCESS_NAME"]
         with contextlib.suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORES.get(name, 0)))
+            Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORES.get(name, PROCESS_TYPE_OOM_SCORE)))
         if name.partition("-")[0] in APP_PROGRAMS:
             env = environment.for_app(os.environ, self.values)
         os.execve(filename, argv, {name: value for name, value in env.items() if not name.startswith("SUPERVISOR_")})

@@ -7,7 +7,7 @@ import struct
 import termios
 
 from wsgi_runtime import METRICS_FIFO
-from wsgi_runtime.log.convert import CONVERTERS
+from wsgi_runtime.log.convert import CONVERTERS, converter
 from wsgi_runtime.log.pump import Output, Pipe, Pump
 from wsgi_runtime.pid1.listeners import above_minimum
 from wsgi_runtime.scoreboard import Scoreboard
@@ -27,7 +27,10 @@ OUTPUTS = {
     "prestart": ("app", "app"),
     "admin": ("supervisord", "supervisord"),
 }
-"""Names of the pipes for the standard output and the standard error of each program."""
+"""Names of the pipes for the standard output and the standard error of each program.
+
+A process type of the Procfile has one pipe for both, of its own name.
+"""
 
 
 class Pipes:
@@ -36,7 +39,7 @@ class Pipes:
     def __init__(self, board: Scoreboard, values: dict[str, str]) -> None:
         self.read_ends: dict[str, int] = {}
         self._write_ends: dict[str, int] = {}
-        for name in CONVERTERS:
+        for name in (*CONVERTERS, *values["PROCESS_TYPES"].split()):
             ends = os.pipe()
             self.read_ends[name], self._write_ends[name] = map(above_minimum, ends)
             for fd in ends:
@@ -60,14 +63,14 @@ class Pipes:
         """Return standard output and standard error of a program. The log program has the container's output."""
         if name == "log":
             return 1, 1
-        output, error = OUTPUTS[name]
+        output, error = OUTPUTS.get(name, (name, name))
         return self._write_ends[output], self._write_ends[error]
 
     def finish(self) -> None:
         """Write the lines that the log program has left to the container's output."""
         for fd in self._write_ends.values():
             os.close(fd)
-        pipes = [Pipe(fd, CONVERTERS[name]) for name, fd in self.read_ends.items()]
+        pipes = [Pipe(fd, converter(name)) for name, fd in self.read_ends.items()]
         Pump(pipes, Output(1, self._text)).finish(FINISH_SECONDS)
 
     def tick(self) -> None:

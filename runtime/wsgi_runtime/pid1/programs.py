@@ -1,4 +1,4 @@
-"""Start of the programs, in this order: log, prestart.sh if the app has one, uWSGI and Nginx, admin."""
+"""Start of the programs, in this order: log, prestart.sh if the app has one, uWSGI and Nginx, admin, process types."""
 
 import json
 import os
@@ -12,6 +12,7 @@ from wsgi_runtime.pid1.banks import Banks
 from wsgi_runtime.pid1.listeners import Listeners
 from wsgi_runtime.pid1.options import Options
 from wsgi_runtime.pid1.pipes import Pipes
+from wsgi_runtime.pid1.process_types import ProcessTypes
 from wsgi_runtime.pid1.shutdown import Shutdown
 from wsgi_runtime.scoreboard import SCOREBOARD_FD
 
@@ -30,7 +31,7 @@ class Programs:
         self._pipes = pipes
         self._listeners = listeners
         self._shutdown = shutdown
-        self._waits_for_first_worker = options.values["ADMIN_PORT"] != "0"
+        self._waits_for_first_worker = True
 
     def process(self, name: str) -> Any:
         """Return supervisor's process of a program."""
@@ -55,11 +56,13 @@ class Programs:
         elif self._options.mood > SupervisorStates.SHUTDOWN:
             self._start_servers()
 
-    def tick(self, banks: Banks) -> None:
-        """Start the admin program after the first worker has loaded the app, so that it does not delay the app."""
+    def tick(self, banks: Banks, process_types: ProcessTypes) -> None:
+        """Start the other programs after the first worker has loaded the app, so that they do not delay the app."""
         if self._waits_for_first_worker and banks.has_served:
             self._waits_for_first_worker = False
-            self.process("admin").spawn()
+            if self._options.values["ADMIN_PORT"] != "0":
+                self.process("admin").spawn()
+            process_types.start()
 
     def prepare(self, event: Any) -> None:
         """Handle supervisor's event before it starts a program: set what the program inherits."""

@@ -9,16 +9,20 @@ from wsgi_runtime import APP
 from wsgi_runtime.pid1.certificate import Certificate
 from wsgi_runtime.pid1.file_times import times
 from wsgi_runtime.pid1.options import Options
+from wsgi_runtime.pid1.process_types import ProcessTypes
 from wsgi_runtime.pid1.replacement import Replacement
 
 
 class Reload:
-    """Starts a replacement of uWSGI, which loads the app's code again."""
+    """Starts a replacement of uWSGI, which loads the app's code again, and then restarts the process types."""
 
-    def __init__(self, options: Options, certificate: Certificate, replacement: Replacement) -> None:
+    def __init__(
+        self, options: Options, certificate: Certificate, replacement: Replacement, process_types: ProcessTypes
+    ) -> None:
         self._options = options
         self._certificate = certificate
         self._replacement = replacement
+        self._process_types = process_types
         self.watches_code = options.values["DEBUG"] == "1"
         self._code_times = times(code()) if self.watches_code else {}
 
@@ -28,6 +32,7 @@ class Reload:
             return
         self._certificate.reload()
         self._replacement.start(reason)
+        self._process_types.reload()
 
     def tick(self) -> None:
         """In development, reload when a .py file of the app has changed."""

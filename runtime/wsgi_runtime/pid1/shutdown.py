@@ -48,6 +48,7 @@ class Shutdown:
         self._options = options
         self._groups = groups
         self._listeners = listeners
+        self._process_types = options.values["PROCESS_TYPES"].split()
         self._grace_period = int(options.values["GRACE_PERIOD"])
         self._delay = int(options.values["STOP_DELAY"])
         self._refuse_at = self._kill_at = self._repeat_at = math.inf
@@ -116,9 +117,12 @@ class Shutdown:
         return quiet or now - self._refusing_since >= self._grace_period / 2
 
     def _repeat_stop_signals(self) -> None:
-        """Repeat the stop signals: Nginx and uWSGI workers ignore a signal that comes while they start."""
+        """Repeat the stop signals: Nginx and uWSGI workers ignore a signal that comes while they start.
+
+        To a process type, a second signal may mean to stop at once, without finishing its job.
+        """
         for process in self._processes():
-            if process.state == ProcessStates.STOPPING:
+            if process.state == ProcessStates.STOPPING and process.group.config.name not in self._process_types:
                 with contextlib.suppress(OSError):
                     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
                     for pid in (process.pid, *map(int, children)):

@@ -21,6 +21,7 @@ from wsgi_runtime.pid1.listeners import Listeners
 from wsgi_runtime.pid1.options import Options
 from wsgi_runtime.pid1.orphans import Orphans
 from wsgi_runtime.pid1.pipes import Pipes
+from wsgi_runtime.pid1.process_types import ProcessTypes
 from wsgi_runtime.pid1.programs import Programs
 from wsgi_runtime.pid1.publisher import publish
 from wsgi_runtime.pid1.reload import Reload
@@ -39,7 +40,7 @@ class Container(Supervisor):  # type: ignore[misc]
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         cores = int(options.values["GREENLETS"]) or int(options.values["THREADS"])
-        self._board = Scoreboard.create(int(options.values["PROCESSES"]), cores)
+        self._board = Scoreboard.create(int(options.values["WEB_PROCESSES"]), cores)
         self.pipes = Pipes(self._board, options.values)
         logs.output_fd, logs.text_format = self.pipes.own_end, False
         self._next_slow_tick = 0.0
@@ -55,14 +56,21 @@ class Container(Supervisor):  # type: ignore[misc]
         self.orphans = Orphans(int(options.values["GRACE_PERIOD"]))
         self.replacement = Replacement(uwsgi, self.banks, options.logger, options.values)
         self.workers = Workers(self.banks, self.replacement, options.logger, options.values)
+<<<<<<< HEAD
         self.certificate = Certificate(options, self.programs)
         self.reload = Reload(options, self.certificate, self.replacement)
+=======
+        self.process_types = ProcessTypes(groups, self.replacement, options.values)
+        self.reload = Reload(options, self.programs, self.replacement, self.process_types)
+>>>>>>> types
 
         events.subscribe(events.ProcessStateStartingEvent, self.programs.prepare)
+        events.subscribe(events.ProcessStateStartingEvent, self.process_types.starting)
         events.subscribe(events.ProcessStateExitedEvent, self._exited)
         events.subscribe(events.ProcessStateStoppedEvent, self._stopped)
         events.subscribe(events.ProcessStateFatalEvent, self._failed)
         events.subscribe(events.SupervisorStoppingEvent, self.shutdown.programs_stop)
+        events.subscribe(events.SupervisorStoppingEvent, self.process_types.stop)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
         self.programs.start()
         super().runforever()
@@ -74,17 +82,22 @@ class Container(Supervisor):  # type: ignore[misc]
         self.orphans.tick()
         self.banks.tick()
         if not self.stopping:
-            self.programs.tick(self.banks)
+            self.programs.tick(self.banks, self.process_types)
             self.deaths.tick()
             self.reload.tick()
             self.replacement.tick()
+            self.process_types.tick()
         if time.monotonic() >= self._next_slow_tick:
             self._next_slow_tick = time.monotonic() + SLOW_TICK_SECONDS
             self.pipes.tick()
             if not self.stopping:
                 self.workers.tick()
+<<<<<<< HEAD
                 self.certificate.tick()
         publish(self._board, self.programs, self.banks, self.replacement, self.workers)
+=======
+        publish(self._board, self.programs, self.banks, self.replacement, self.workers, self.process_types)
+>>>>>>> types
         quiet = self.banks.has_served and not (self.shutdown.requested or self.replacement.active)
         self.options.poller.seconds = SLOW_TICK_SECONDS if quiet and not self.reload.watches_code else FAST_TICK_SECONDS
 
@@ -102,15 +115,18 @@ class Container(Supervisor):  # type: ignore[misc]
         self.banks.tick()
         if process.config.name == "prestart":
             self.programs.prestart_exited(process.exitstatus)
-        elif process.group.config.name in ("nginx", "uwsgi"):
+        elif process.group.config.name in ("nginx", "uwsgi", *self.process_types.names):
             self.orphans.add(process.pid, process.config.stopsignal)
             self.deaths.exited(process)
         if process.group.config.name == "uwsgi":
             self.replacement.ended(process)
 
     def _stopped(self, event: Any) -> None:
-        if event.process.group.config.name == "uwsgi":
-            self.replacement.ended(event.process)
+        process = event.process
+        if process.group.config.name == "uwsgi":
+            self.replacement.ended(process)
+        elif process.group.config.name in self.process_types.names and process.pid:
+            self.orphans.add(process.pid, process.config.stopsignal)
         if self.stopping:
             self.shutdown.share_remaining_time()
 

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from wsgi_runtime import APP, CONFIG, RUN, environment
+from wsgi_runtime import APP, CONFIG, RUN, environment, procfile
 from wsgi_runtime.start import files
 from wsgi_runtime.start.settings import Settings
 
@@ -26,7 +26,7 @@ NGINX_SETTINGS = (
 UWSGI_SUCCESSORS = {
     **dict.fromkeys(("module", "wsgi", "wsgi-file", "file", "callable", "mount"), "use the setting APP"),
     "ini": "use UWSGI_* variables for options, and the setting APP for module and callable",
-    "workers": "use the setting PROCESSES",
+    **dict.fromkeys(("processes", "workers"), "use the setting PROCESSES"),
     "cheap": "use the setting PROCESSES, which is a fixed number",
     "async": "use the setting GREENLETS",
 }
@@ -84,6 +84,13 @@ def uwsgi_variables(environ: Mapping[str, str]) -> list[str]:
         elif option not in _uwsgi_options():
             problems.append(f"{name} is not an option of uWSGI")
     return problems
+
+
+def preload_problems(environ: Mapping[str, str], settings: Settings) -> list[str]:
+    """Return the problems of variables that start uWSGI's mules or spooler, which lack the app's functions then."""
+    names = [name for name in environ if re.fullmatch("UWSGI_(MULES|FARM|SPOOLER.*)", name)]
+    reason = f"otherwise only uWSGI's workers load the app. Or use a process type in {procfile.PATH}"
+    return [] if settings.PRELOAD else [f"{name} needs PRELOAD=on: {reason}" for name in names]
 
 
 def tiangolo_problems(environ: Mapping[str, str], settings: Settings) -> list[str]:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from wsgi_runtime import APP, CONFIG
 from wsgi_runtime.policy import sources
-from wsgi_runtime.start import files, limits, nginx_memory
+from wsgi_runtime.procfile import WEB
+from wsgi_runtime.start import files, formation, limits, nginx_memory
 from wsgi_runtime.start.settings import Settings
 
 PROCESS_BYTES = 96 << 20
-"""Memory that PROCESSES=auto plans for each uWSGI process."""
+"""Memory that the automatic number of uWSGI processes plans for each process of any type."""
 
 OTHER_BYTES = 64 << 20
 """Memory that WORKER_MEMORY=auto reserves for Nginx, PID 1 and uWSGI's master."""
@@ -27,11 +28,13 @@ MAX_FILES = 65536
 def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
     """Return the values by name, as text. Raises the limit of open files of this process."""
     named = settings.values()
-    if settings.PROCESSES == "auto":
-        named["PROCESSES"] = str(max(1, min(math.ceil(limit.cpus), limit.memory // PROCESS_BYTES)))
+    types = formation.parse(settings.PROCESSES)
+    others = sum(count for name, count in types.items() if name != WEB)
+    types[WEB] = types[WEB] or max(1, min(math.ceil(limit.cpus), limit.memory // PROCESS_BYTES - others))
+    named["PROCESSES"] = formation.join(types)
     if settings.WORKER_MEMORY == "auto":
         # While one uWSGI replaces another, there are twice as many workers.
-        growth = (limit.memory * 8 // 10 - OTHER_BYTES) // (2 * int(named["PROCESSES"])) >> 20
+        growth = (limit.memory * 8 // 10 - OTHER_BYTES - others * PROCESS_BYTES) // (2 * types[WEB]) >> 20
         named["WORKER_MEMORY"] = "0" if limit.memory_from == "the machine" else str(max(MIN_GROWTH_MEGABYTES, growth))
     if not settings.ADMIN_PORT or "${ADMIN_PORT}" not in files.nginx_text():
         named["ADMIN_PORT"] = "0"
@@ -45,6 +48,8 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         # Nginx and the health check use the paths that clients ask for.
         "STATIC_URL": settings.URL_PREFIX + settings.STATIC_URL,
         "HEALTH_PATH": settings.URL_PREFIX + settings.HEALTH_PATH,
+        "WEB_PROCESSES": str(types[WEB]),
+        "PROCESS_TYPES": " ".join(name for name in types if name != WEB),
         "LAZY_APPS": "false" if settings.PRELOAD else "true",
         "PORTS": " ".join(named[name] for name in ports(named)),
         "CONCURRENCY": "greenlets" if settings.GREENLETS else "threads",

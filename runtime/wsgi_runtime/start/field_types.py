@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, Valida
 
 from wsgi_runtime import APP, CONFIG, prestart
 from wsgi_runtime.environment import SECRETS
+from wsgi_runtime.start import formation
 
 NGINX_PATHS = ("/.container", "/.protected")
 """Paths that nginx.conf uses itself."""
@@ -83,6 +84,7 @@ Count = Annotated[int, Field(ge=1, le=1024)]
 Limit = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Megabytes = Annotated[int, Field(ge=0, le=1 << 20)]
 Profile = Annotated[str, AfterValidator(_profile_exists)]
+Formation = Annotated[str, BeforeValidator(_text_of_yaml), AfterValidator(formation.check)]
 Greenlets = Annotated[int, Field(ge=0, le=100_000), AfterValidator(_gevent_is_installed)]
 Networks = Annotated[str, AfterValidator(_networks)]
 StaticIndex = Annotated[Literal["off", "on", "fallback"], BeforeValidator(_word_of_switch)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wsgi_runtime import APP, CONFIG, METRICS, RUN, environment
 from wsgi_runtime import values as values_file
-from wsgi_runtime.start import report
+from wsgi_runtime.start import formation, report
 from wsgi_runtime.start.settings import Settings
 
 NGINX_PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
@@ -92,6 +92,7 @@ def _render(settings: Settings, named: dict[str, str]) -> None:
         target.unlink(missing_ok=True)
         # uWSGI replaces the variables of its environment itself: unknown names stay.
         target.write_text(placeholder.sub(lambda match: named.get(match[1], match[0]), text))
+    (RUN / "process-types.ini").write_text(formation.programs(named["PROCESSES"]))
     shutil.rmtree(named["CACHE_PATH"], ignore_errors=True)
     (RUN / "health").write_text(f"{named['PORT']}{named['HEALTH_PATH']}")
     for folder in METRICS, environment.PROFILE_SECRETS:

@@ -46,12 +46,12 @@ class Settings(BaseSettings):
         validate_default=True,
         description="admin port, with `/status`, `/status.json` and `/metrics`, open to private addresses; 0: off",
     )
-    PROCESSES: types.Count | types.Auto = Field(
-        "auto",
-        union_mode="left_to_right",
+    PROCESSES: types.Formation = Field(
+        "web",
         validation_alias=AliasChoices("PROCESSES", "WEB_CONCURRENCY"),
-        description="uWSGI processes; auto: one for each CPU of the container, fewer if its memory is below 96 MB for "
-        "each",
+        description="process types that run, with the number of processes of each, as in `web=4,worker=2`; `web` is "
+        "uWSGI, the others are in the Procfile; `web` without a number, or `auto`: one process for each CPU of the "
+        "container, fewer if its memory is below 96 MB for each; a number alone is that of `web`",
     )
     THREADS: types.Count = Field(
         8,
@@ -142,8 +142,8 @@ class Settings(BaseSettings):
         "auto",
         union_mode="left_to_right",
         description="MB by which a worker may grow after it has loaded the app; then uWSGI is replaced without losing "
-        "a request; 0: no limit; auto: 80 % of the container's memory limit less 64 MB, divided by twice PROCESSES, "
-        "at least 16; no limit if the container has none",
+        "a request; 0: no limit; auto: 80 % of the container's memory limit less 64 MB, divided by twice the "
+        "number of uWSGI processes, at least 16; no limit if the container has none",
     )
     LOG_LEVEL: Literal["debug", "info", "warning", "error", "critical"] = Field(
         "info", description="least severe level to log: `debug`, `info`, `warning`, `error` or `critical`"

@@ -67,7 +67,7 @@ def candidates(folder: Path) -> list[str]:
 
 def for_flask(command: list[str], setting: str, folder: Path) -> dict[str, str]:
     """Return the FLASK_APP for a command such as `flask routes`. Flask itself looks in wsgi.py and app.py only."""
-    if "flask" not in command[:2]:  # the first word may be `run`
+    if "flask" not in " ".join(command).split()[:4]:  # it may follow `run`, or `bash -c` for a process type
         return {}
     return {"FLASK_APP": setting if setting != "auto" else next(iter(candidates(folder)), "")}
 
