@@ -28,7 +28,7 @@ from wsgi_runtime.pid1.shutdown import Shutdown
 from wsgi_runtime.pid1.workers import Workers
 from wsgi_runtime.scoreboard import Scoreboard
 
-FAST_TICK_SECONDS, SLOW_TICK_SECONDS = 0.1, 1.0
+FAST_TICK_SECONDS, SLOW_TICK_SECONDS = 0.05, 1.0
 """Time between two turns of the main loop: fast while a client or an operator waits for the next step."""
 
 

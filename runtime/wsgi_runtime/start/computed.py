@@ -20,6 +20,9 @@ OTHER_BYTES = 64 << 20
 MIN_GROWTH_MEGABYTES = 16
 """Lowest value of WORKER_MEMORY=auto."""
 
+DEBUGPY_REQUEST_TIMEOUT = "86400"
+"""REQUEST_TIMEOUT in seconds if there is a debugger: a request may stop at a breakpoint."""
+
 MAX_FILES = 65536
 """Upper bound of the limit of open files. Programs loop over all of them, or allocate memory for each."""
 
@@ -35,6 +38,8 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         named["WORKER_MEMORY"] = "0" if limit.memory_from == "the machine" else str(max(MIN_GROWTH_MEGABYTES, growth))
     if not settings.ADMIN_PORT or "${ADMIN_PORT}" not in files.nginx_text():
         named["ADMIN_PORT"] = "0"
+    if settings.DEBUGPY:
+        named["REQUEST_TIMEOUT"] = DEBUGPY_REQUEST_TIMEOUT
     max_files = _raise_file_limit()
     ipv6 = "[::]" if _has_ipv6() else "127.0.0.1"
     proxies = settings.TRUSTED_PROXIES.split()
