@@ -52,6 +52,8 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         "HEALTH_PATH": settings.URL_PREFIX + settings.HEALTH_PATH,
         "LAZY_APPS": "false" if settings.PRELOAD else "true",
         "PORTS": " ".join(named[name] for name in ports(named)),
+        # In development, an edit of a static file is served at once.
+        "OPEN_FILE_CACHE": "off" if settings.DEBUG else "max=1000",
         "CONCURRENCY": "greenlets" if settings.GREENLETS else "threads",
         "MAX_FILES": str(max_files),
         "MEMORY_LIMIT": "0" if limit.memory_from == "the machine" else str(limit.memory),

@@ -157,8 +157,8 @@ class Settings(BaseSettings):
     )
     DEBUGPY: types.Debugpy = Field(
         0,
-        description="port for debuggers, by debugpy; needs `DEBUG=on`, `PROCESSES=1`, and debugpy in the image; "
-        "REQUEST_TIMEOUT is then a day; 0: off",
+        description="port on which debugpy lets a debugger attach; needs `DEBUG=on`, `PROCESSES=1`, and an image that "
+        "was built with `--build-arg DEBUGPY=on`; REQUEST_TIMEOUT is then a day; 0: off",
     )
     SECRET_KEY: SecretStr | None = Field(
         None,

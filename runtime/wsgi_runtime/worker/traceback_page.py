@@ -1,7 +1,7 @@
 """Response of debug mode to an exception: the frames with their source lines, as Werkzeug renders them.
 
-Werkzeug is the app's own, and is imported after an exception only. Without it, the traceback is plain text. The page has
-no script, and its policy allows none: no console or prompt can be reached from it.
+Werkzeug is the app's own, and is imported after an exception only. Without it, the traceback is plain text. The page
+has no script, and its policy allows none: no console or prompt can be reached from it.
 """
 
 import importlib
@@ -23,7 +23,8 @@ body {{ margin: 2rem auto; padding: 0 1rem; max-width: 60rem; }}
 h1, blockquote, .syntaxerror {{ font: 600 1.2rem/1.4 monospace; overflow-wrap: anywhere; white-space: pre-wrap; }}
 h3 {{ font-size: 1rem; }}
 h4 {{ margin: 1rem 0 .3rem; font-weight: normal; overflow-wrap: anywhere; }}
-ul, blockquote {{ margin: 0; padding: 0; list-style: none; }}
+ul {{ margin: 0; padding: 0; list-style: none; }}
+blockquote {{ margin: 1rem 0; }}
 pre {{ margin: 0; font: 13px/1.5 monospace; white-space: pre-wrap; overflow-wrap: anywhere; }}
 .source {{ padding: .3rem .6rem; background: #8881; }}
 .source .current {{ background: #fb04; }}
