@@ -72,6 +72,8 @@ ENV PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_PYTHON=/venv/bin/python3
 FROM build AS app
 ARG SRC=src
 COPY ${SRC}/packages*.txt ${SRC}/requirements* ${SRC}/constraints* ${SRC}/pyproject.toml* ${SRC}/uv.lock* /app/
+# `make dev DEBUGPY=5678` installs debugpy. No other image contains it.
+ARG DEBUGPY=
 RUN --mount=type=secret,id=ca install-app
 COPY ${SRC} /app
 RUN --mount=type=secret,id=ca prepare-app

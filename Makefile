@@ -6,6 +6,7 @@ export NAME ?= $(subst :,-,$(notdir $(IMAGE)))
 export PORT ?= 80
 export HTTPS_PORT ?= 443
 export TLS
+export DEBUGPY
 ROUNDS ?= 20
 
 help: ## List these targets
@@ -14,7 +15,7 @@ help: ## List these targets
 run: image ## Build the image and serve it on port 80 (PORT=8080 for another; TLS=1 adds HTTPS, self-signed)
 	@tools/run run
 
-dev: image ## Serve src/ as it is on disk: edits are live within 2 seconds, tracebacks show on the page
+dev: image ## Serve src/ as it is on disk: edits are live within 1 second, tracebacks show on the page (DEBUGPY=5678: debugger)
 	@tools/run dev
 
 image: ## Build the image, tag wsgi (IMAGE= for another)

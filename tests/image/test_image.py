@@ -1,4 +1,4 @@
-"""The image: content, users, settings, and the development profile."""
+"""The image: content, users and settings."""
 
 import json
 import re
@@ -318,42 +318,6 @@ def test_access_log_off_writes_no_access_log(start: Start) -> None:
     served.get("/hello/quiet")
     docker("stop", served.id)
     assert "/hello/quiet" not in served.log
-
-
-# --- Development ---
-
-
-@pytest.fixture
-def developed(start: Start, tmp_path: Path) -> Container:
-    """Container with the development profile that serves the demo app from `tmp_path`."""
-    (tmp_path / "routes.py").write_text((REPO / "src/routes.py").read_text())
-    tmp_path.chmod(0o755)
-    return start("--env=PROFILE=development", f"--volume={tmp_path}:/app:ro").wait()
-
-
-@pytest.mark.alone
-def test_development_serves_edits_within_2_seconds(developed: Container, tmp_path: Path) -> None:
-    source = (tmp_path / "routes.py").read_text()
-    for word in ("one", "two", "three"):
-        (tmp_path / "routes.py").write_text(source.replace('"hello"', f'"{word}"'))
-        until(lambda word=word: word in developed.get("/hello").text, f"the edit {word} is live", deadline=2)
-
-
-def test_development_shows_tracebacks_without_a_console_and_keeps_code_that_works(
-    developed: Container, tmp_path: Path
-) -> None:
-    served, source = developed, (tmp_path / "routes.py").read_text()
-    (tmp_path / "routes.py").write_text(source + "\n@app.get('/fail')\ndef fail():\n    return {}['nothing']\n")
-    # Until the old uWSGI is retired, it answers some requests.
-    until(lambda: "KeyError" in served.get("/fail").text, "the new route is live and shows its traceback")
-    until(lambda: "routes.py" in served.get("/fail").text, "the traceback names the file")
-    for path in ("/console", "/fail?__debugger__=yes&cmd=resource&f=debugger.js", "/?__debugger__=yes&cmd=printpin"):
-        assert "werkzeug" not in served.get(path).text.lower()
-    assert served.get("/console").status_code == 404
-
-    (tmp_path / "routes.py").write_text("this is no Python\n")
-    until(lambda: "SyntaxError" in served.log, "the new code fails to import")
-    assert served.get("/hello").status_code == 200
 
 
 def test_production_logs_the_traceback_and_does_not_show_it(start: Start, app: Callable[[str], str]) -> None:

@@ -134,6 +134,7 @@ BAD = {
     "LOG_FORMAT": ["xml", "JSON"],
     "ACCESS_LOG": ["maybe", "2"],
     "DEBUG": ["yes please"],
+    "DEBUGPY": ["on", "70000"],
 }
 
 

@@ -30,7 +30,7 @@ from wsgi_runtime.pid1.shutdown import Shutdown
 from wsgi_runtime.pid1.workers import Workers
 from wsgi_runtime.scoreboard import Scoreboard
 
-FAST_TICK_SECONDS, SLOW_TICK_SECONDS = 0.1, 1.0
+FAST_TICK_SECONDS, SLOW_TICK_SECONDS = 0.05, 1.0
 """Time between two turns of the main loop: fast while a client or an operator waits for the next step."""
 
 
@@ -56,13 +56,9 @@ class Container(Supervisor):  # type: ignore[misc]
         self.orphans = Orphans(int(options.values["GRACE_PERIOD"]))
         self.replacement = Replacement(uwsgi, self.banks, options.logger, options.values)
         self.workers = Workers(self.banks, self.replacement, options.logger, options.values)
-<<<<<<< HEAD
         self.certificate = Certificate(options, self.programs)
-        self.reload = Reload(options, self.certificate, self.replacement)
-=======
         self.process_types = ProcessTypes(groups, self.replacement, options.values)
-        self.reload = Reload(options, self.programs, self.replacement, self.process_types)
->>>>>>> types
+        self.reload = Reload(options, self.certificate, self.replacement, self.process_types)
 
         events.subscribe(events.ProcessStateStartingEvent, self.programs.prepare)
         events.subscribe(events.ProcessStateStartingEvent, self.process_types.starting)
@@ -92,12 +88,8 @@ class Container(Supervisor):  # type: ignore[misc]
             self.pipes.tick()
             if not self.stopping:
                 self.workers.tick()
-<<<<<<< HEAD
                 self.certificate.tick()
-        publish(self._board, self.programs, self.banks, self.replacement, self.workers)
-=======
         publish(self._board, self.programs, self.banks, self.replacement, self.workers, self.process_types)
->>>>>>> types
         quiet = self.banks.has_served and not (self.shutdown.requested or self.replacement.active)
         self.options.poller.seconds = SLOW_TICK_SECONDS if quiet and not self.reload.watches_code else FAST_TICK_SECONDS
 

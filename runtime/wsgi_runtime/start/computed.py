@@ -21,6 +21,9 @@ OTHER_BYTES = 64 << 20
 MIN_GROWTH_MEGABYTES = 16
 """Lowest value of WORKER_MEMORY=auto."""
 
+DEBUGPY_REQUEST_TIMEOUT = "86400"
+"""REQUEST_TIMEOUT in seconds if there is a debugger: a request may stop at a breakpoint."""
+
 MAX_FILES = 65536
 """Upper bound of the limit of open files. Programs loop over all of them, or allocate memory for each."""
 
@@ -38,6 +41,8 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         named["WORKER_MEMORY"] = "0" if limit.memory_from == "the machine" else str(max(MIN_GROWTH_MEGABYTES, growth))
     if not settings.ADMIN_PORT or "${ADMIN_PORT}" not in files.nginx_text():
         named["ADMIN_PORT"] = "0"
+    if settings.DEBUGPY:
+        named["REQUEST_TIMEOUT"] = DEBUGPY_REQUEST_TIMEOUT
     max_files = _raise_file_limit()
     ipv6 = "[::]" if _has_ipv6() else "127.0.0.1"
     proxies = settings.TRUSTED_PROXIES.split()
@@ -52,6 +57,8 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         "PROCESS_TYPES": " ".join(name for name in types if name != WEB),
         "LAZY_APPS": "false" if settings.PRELOAD else "true",
         "PORTS": " ".join(named[name] for name in ports(named)),
+        # In development, an edit of a static file is served at once.
+        "OPEN_FILE_CACHE": "off" if settings.DEBUG else "max=1000",
         "CONCURRENCY": "greenlets" if settings.GREENLETS else "threads",
         "MAX_FILES": str(max_files),
         "MEMORY_LIMIT": "0" if limit.memory_from == "the machine" else str(limit.memory),

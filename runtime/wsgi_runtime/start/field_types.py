@@ -32,6 +32,12 @@ def _gevent_is_installed(greenlets: int) -> int:
     return greenlets
 
 
+def _debugpy_is_installed(port: int) -> int:
+    if port and not any(Path("/venv/lib").glob("python*/site-packages/debugpy")):
+        raise ValueError("debugpy is not installed; build the image with --build-arg DEBUGPY=on")
+    return port
+
+
 def _networks(text: str) -> str:
     if "%" in text:
         raise ValueError("addresses with a scope, such as fe80::1%eth0, are not supported")
@@ -80,6 +86,7 @@ Seconds = Annotated[int, Field(ge=1, le=86400)]
 Delay = Annotated[int, Field(ge=0, le=3600)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 PortOrOff = Annotated[int, Field(ge=0, le=65535)]
+Debugpy = Annotated[PortOrOff, AfterValidator(_debugpy_is_installed)]
 Count = Annotated[int, Field(ge=1, le=1024)]
 Limit = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Megabytes = Annotated[int, Field(ge=0, le=1 << 20)]

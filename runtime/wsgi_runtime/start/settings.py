@@ -155,6 +155,11 @@ class Settings(BaseSettings):
     DEBUG: bool = Field(
         False, description="`on` or `off`: reload code when it changes, and show tracebacks in the browser"
     )
+    DEBUGPY: types.Debugpy = Field(
+        0,
+        description="port on which debugpy lets a debugger attach; needs `DEBUG=on`, `PROCESSES=1`, and an image that "
+        "was built with `--build-arg DEBUGPY=on`; REQUEST_TIMEOUT is then a day; 0: off",
+    )
     SECRET_KEY: SecretStr | None = Field(
         None,
         description="key for signing sessions; the app reads it from its environment, as `src/routes.py` does; without "
@@ -174,6 +179,10 @@ class Settings(BaseSettings):
         problems = []
         if self.GREENLETS and "THREADS" in given:
             problems.append("THREADS has no effect when GREENLETS is set; remove one of them")
+        if self.DEBUGPY and (not self.DEBUG or self.PROCESSES != 1 or self.GREENLETS or self.PRELOAD):
+            problems.append("DEBUGPY needs DEBUG=on, PROCESSES=1, GREENLETS=0 and PRELOAD=off")
+        if self.DEBUGPY and "REQUEST_TIMEOUT" in given:
+            problems.append("REQUEST_TIMEOUT has no effect when DEBUGPY is set; remove one of them")
         if not prestart.is_wanted(self.values()) and (problem := prestart.static_problem(self.values())):
             problems.append(problem)
         if (self.TLS_CERT is None) != (self.TLS_KEY is None):

@@ -27,7 +27,7 @@ def import_ours():
     import time
 
     from wsgi_runtime import APP, fingerprints, logs, scoreboard, values
-    from wsgi_runtime.worker import find, hooks, logging, serve
+    from wsgi_runtime.worker import debugger, find, hooks, logging, serve
 
     sys.path[:] = path
     # Modules of the app with these names are imported when the app asks for them.
@@ -35,12 +35,12 @@ def import_ours():
     for imported in set(sys.modules) - before:
         if imported.partition(".")[0] in names:
             del sys.modules[imported]
-    return time, APP, fingerprints, logs, scoreboard, values, find, hooks, logging, serve
+    return time, APP, fingerprints, logs, scoreboard, values, debugger, find, hooks, logging, serve
 
 
 for variable in "UWSGI_ORIGINAL_PROC_NAME", "UWSGI_RELOADS":  # uWSGI sets these for itself
     os.environ.pop(variable, None)
-time, APP, fingerprints, logs, scoreboard, values, find, hooks, logging, serve = import_ours()
+time, APP, fingerprints, logs, scoreboard, values, debugger, find, hooks, logging, serve = import_ours()
 settings = values.read()
 logging.set_up(settings["LOG_LEVEL"])
 board = scoreboard.Scoreboard()
@@ -153,6 +153,8 @@ def serve_app(app, worker):
     worker.loaded_at, worker.served = time.monotonic(), worker.requests
     worker.loads += 1
     worker.state = scoreboard.SERVING
+    if settings["DEBUGPY"] != "0":
+        debugger.start(int(settings["DEBUGPY"]))
     return server
 
 

@@ -6,12 +6,11 @@ import resource
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from wsgi_runtime.scoreboard import Slot, Worker, resident_memory
-from wsgi_runtime.worker import logging
+from wsgi_runtime.worker import logging, traceback_page
 from wsgi_runtime.worker.body import Body
 
 App = Callable[..., Iterable[bytes]]
@@ -119,8 +118,8 @@ class Response:
             self._first = self._next()
             if not self._send:
                 self._send_headers()
-        except BaseException:
-            self._fail()
+        except BaseException as error:
+            self._fail(error)
 
     def start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
         """Handle start_response of PEP 3333. Raises ValueError for a header that contains a line break."""
@@ -172,7 +171,7 @@ class Response:
                 return chunk
         return b""
 
-    def _fail(self) -> None:
+    def _fail(self, error: BaseException) -> None:
         """Log the exception that is being handled; send a 500 if nothing was sent yet."""
         self._chunks = iter(())
         if self._send:
@@ -182,7 +181,7 @@ class Response:
         self._server.failed("")
         self._status, self._headers, self._first = "500 Internal Server Error", FAILED, b"Internal Server Error\n"
         if self._server.debug:
-            self._headers, self._first = FAILED[:1], traceback.format_exc().encode(errors="replace")
+            self._headers, self._first = traceback_page.response(error)
         self._send_headers()
 
     def __iter__(self) -> "Response":
@@ -196,8 +195,8 @@ class Response:
             self._core.slot.since = time.monotonic()
             try:
                 chunk = self._next()
-            except BaseException:
-                self._fail()
+            except BaseException as error:
+                self._fail(error)
         if not chunk:
             raise StopIteration
         self._core.slot.since = -time.monotonic()

@@ -1,0 +1,3 @@
+"""Version of the code."""
+
+VERSION = "old"
