@@ -22,12 +22,17 @@ def build_app(folder: str) -> str:
     return done.stdout.strip()
 
 
-def supply_postgres() -> None:
-    """Pull the image of PostgreSQL. Where no registry can be reached, build one with the same interface."""
-    for command in (("image", "inspect", POSTGRES), ("pull", "--quiet", POSTGRES)):
+def supply(image: str, folder: str) -> None:
+    """Pull an image. Where no registry can be reached, build one with the same interface from a folder of this one."""
+    for command in (("image", "inspect", image), ("pull", "--quiet", image)):
         if subprocess.run(["docker", *command], capture_output=True).returncode == 0:
             return
-    docker("build", "--quiet", "--tag", POSTGRES, str(Path(__file__).parent / "postgres"))
+    docker("build", "--quiet", "--tag", image, str(Path(__file__).parent / folder))
+
+
+def supply_postgres() -> None:
+    """Pull or build the image of PostgreSQL."""
+    supply(POSTGRES, "postgres")
 
 
 class Service(Container):
