@@ -210,10 +210,12 @@ def test_a_rotated_secret_and_a_changed_setting_reach_every_replica_and_lose_no_
 
 
 def test_a_drained_node_loses_no_request(swarm: Swarm) -> None:
+    swarm.scale(6)
+    assert swarm.replicas_on("node3") >= 1
     with case(swarm, "node drained"):
         swarm.docker("node", "update", "--availability=drain", "node3")
         eventually(lambda: swarm.replicas_on("node3") == 0, "no replica is on the node")
-        swarm.until_running(3)
+        swarm.until_running(6)
     swarm.docker("node", "update", "--availability=active", "node3")
 
 
