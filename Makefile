@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run dev image base stop logs status reload setup new test lint lock soak measure bench bench-full
+.PHONY: help run dev image base stop logs status reload setup new test test-swarm test-kubernetes lint lock soak measure bench bench-full
 export DOCKER_BUILDKIT = 1
 export IMAGE ?= wsgi
 export NAME ?= $(subst :,-,$(notdir $(IMAGE)))
@@ -8,9 +8,10 @@ export HTTPS_PORT ?= 443
 export TLS
 export DEBUGPY
 ROUNDS ?= 20
+KUBERNETES_BUILD ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wsgi-kubernetes-1.20
 
 help: ## List these targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 run: image ## Build the image and serve it on port 80 (PORT=8080 for another; TLS=1 adds HTTPS, self-signed)
 	@tools/run run
@@ -45,6 +46,13 @@ setup: ## Install what this machine lacks: container engine, base image, what th
 
 test: setup ## Run every test, on the real image
 	@tools/test
+
+test-swarm: setup ## Test deploy/swarm/ on three engines of this machine; `make test` does so, too
+	@.venv/bin/python -m pytest -m alone -s tests/clusters/test_swarm.py
+
+test-kubernetes: setup ## Test deploy/kubernetes/ on three nodes of this machine (builds Kubernetes first: 20 minutes, 4 GB)
+	@tests/clusters/kubernetes-build "$(KUBERNETES_BUILD)"
+	@KUBERNETES_BUILD="$(KUBERNETES_BUILD)" .venv/bin/python -m pytest -m alone -s tests/clusters/test_kubernetes.py
 
 lint: setup ## Check the code and the configuration files
 	@tools/lint

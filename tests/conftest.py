@@ -60,8 +60,11 @@ def containers_in(condition: object) -> list["Container"]:
     return [container for value in used if value is not None for container in containers_in(value)]
 
 
-def until(condition: Callable[[], object], what: str, deadline: float = DEADLINE) -> None:
-    """Wait until `condition` holds. Fail after `deadline` seconds, or once all containers in it have exited."""
+def until(condition: Callable[[], object], what: str, deadline: float = DEADLINE, pause: float = 0.02) -> None:
+    """Wait until `condition` holds, and ask every `pause` seconds.
+
+    Fail after `deadline` seconds, or once all containers in it have exited.
+    """
     containers = containers_in(condition)
     now = time.monotonic()
     end, next_look = now + deadline, now + 1
@@ -74,7 +77,7 @@ def until(condition: Callable[[], object], what: str, deadline: float = DEADLINE
                 assert condition(), f"the container has exited, and this is not true: {what}"
                 return
             next_look = now + 1
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def build(context: Path = REPO) -> str:

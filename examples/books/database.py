@@ -16,7 +16,7 @@ pool = ConnectionPool(
     timeout=10,  # seconds that a request waits for a connection
     reconnect_timeout=5,  # after that the next request tries again, however long the database was down
     check=ConnectionPool.check_connection,  # a connection that broke while it was idle is replaced
-    kwargs={"row_factory": dict_row},
+    kwargs={"row_factory": dict_row, "connect_timeout": 3},  # an address that does not answer is tried again
 )
 
 

@@ -194,7 +194,7 @@ def test_the_admin_port_answers_get_and_head_of_its_own_paths_alone(counted: Con
 
 
 def test_paths_of_the_admin_port_are_not_on_the_public_port(counted: Container) -> None:
-    for path in ("/metrics", "/status", "/status.json"):
+    for path in ("/metrics", "/status", "/status.json", "/livez"):
         assert admin_get(counted, path).status_code == 200
         assert counted.get(path).status_code == 404
     assert "9090" not in docker("inspect", "--format={{.NetworkSettings.Ports}}", counted.id)
@@ -205,6 +205,21 @@ def test_requests_to_the_admin_port_are_not_logged(counted: Container) -> None:
     counted.get("/metrics?public")
     until(lambda: "/metrics?public" in counted.log, "the request to the public port is logged")
     assert "/metrics?admin" not in counted.log
+
+
+def test_liveness_answers_while_every_worker_and_the_admin_program_hang(
+    start: Callable[..., Container], metrics_image: str
+) -> None:
+    container = start("--env=PROCESSES=1", "--env=THREADS=1", image=metrics_image)
+    until(lambda: container.answers("/hello/x"), "it answers")
+    get_in_background(container, "/sleep/15.0")
+    until_in_flight(container, 1)
+    container.exec("sh", "-c", "kill -STOP $(supervisorctl pid admin)")
+    with pytest.raises(requests.Timeout):
+        requests.get(container.url("/hello/x"), timeout=1)
+    with pytest.raises(requests.Timeout):
+        requests.get(f"http://{ip(container)}:9090/status", timeout=1)
+    assert admin_get(container, "/livez").text == "ok\n"
 
 
 @pytest.mark.parametrize("forwarded", ["", "10.0.0.1"])
@@ -222,6 +237,8 @@ def test_a_client_with_a_public_address_gets_403_whatever_its_proxy_headers(
         headers = {"X-Forwarded-For": forwarded, "X-Real-IP": forwarded} if forwarded else {}
         assert requests.get(f"http://{address}:9090/metrics", headers=headers, timeout=DEADLINE).status_code == 403
         assert requests.get(f"http://{address}/hello", timeout=DEADLINE).status_code == 200
+        # The kubelet of a node asks from the node's address.
+        assert requests.get(f"http://{address}:9090/livez", headers=headers, timeout=DEADLINE).status_code == 200
         docker("rm", "--force", container.id)
     finally:
         docker("network", "rm", name)

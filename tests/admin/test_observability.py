@@ -116,6 +116,17 @@ def test_each_alert_has_a_test_that_promtool_runs() -> None:
     assert set(re.findall(r"alertname: (\w+)", (FOLDER / "alerts.test.yml").read_text())) == alerts
 
 
+@pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("prometheus*.yml")))
+def test_prometheus_accepts_the_configuration_for_each_engine(name: str, tmp_path: Path) -> None:
+    """Debian's Prometheus is built without the service discovery of Kubernetes."""
+    config = yaml.safe_load((FOLDER / name).read_text())
+    assert config["scrape_configs"][0].pop("kubernetes_sd_configs", [{"role": "pod"}]) == [{"role": "pod"}]
+    config["rule_files"] = [str(FOLDER / rules) for rules in config["rule_files"]]
+    (tmp_path / name).write_text(yaml.safe_dump(config))
+    done = subprocess.run(["promtool", "check", "config", tmp_path / name], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_rules_and_dashboard_use_only_metrics_that_exist(counted: Container) -> None:
     send_requests(counted)
     address = f"http://{ip(counted)}:9090/metrics"

@@ -22,12 +22,18 @@ def build_app(folder: str) -> str:
     return done.stdout.strip()
 
 
+def supply(image: str, folder: str) -> None:
+    """Pull an image. Where no registry can be reached, build one with the same interface from a folder of this one."""
+    for command in (("image", "inspect", image), ("pull", "--quiet", image)):
+        if subprocess.run(["docker", *command], capture_output=True).returncode == 0:
+            return
+    docker("build", "--quiet", "--tag", image, str(Path(__file__).parent / folder))
+
+
 def supply_images() -> None:
-    """Pull the images of SUBSTITUTES. Where no registry can be reached, build images with the same interface."""
+    """Pull or build the images of SUBSTITUTES."""
     for image, folder in SUBSTITUTES.items():
-        commands = ("image", "inspect", image), ("pull", "--quiet", image)
-        if not any(subprocess.run(["docker", *words], capture_output=True).returncode == 0 for words in commands):
-            docker("build", "--quiet", "--tag", image, str(Path(__file__).parent / folder))
+        supply(image, folder)
 
 
 class Service(Container):

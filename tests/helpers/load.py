@@ -49,6 +49,11 @@ class Load:
         return [outcome for _, _, outcome in self.outcomes if outcome not in ("200", "refused")]
 
     @property
+    def failed(self) -> list[tuple[float, float, str]]:
+        """Start, end and outcome of all requests that were not answered with 200, refused connections included."""
+        return [each for each in self.outcomes if each[2] != "200"]
+
+    @property
     def silence(self) -> float:
         """Longest time in which no request was answered, in seconds."""
         ends = sorted(end for _, end, outcome in self.outcomes if outcome == "200")
@@ -65,9 +70,14 @@ def load(container: Container, clients: int = 16, path: str = "/quick", keep_ali
     """Run clients until the block ends; each sends one request after another."""
     words = ["docker", "run", "--rm", "--interactive", f"--network=container:{container.id}"]
     words += [f"--volume={Path(__file__).parent}:/load:ro", container.image, "python3", "-I", "/load/load_client.py"]
-    program = subprocess.Popen(
-        [*words, str(clients), path, str(int(keep_alive))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    with run([*words, str(clients), path, str(int(keep_alive))]) as running:
+        yield running
+
+
+@contextmanager
+def run(command: list[str]) -> Iterator[Load]:
+    """Run a command that starts load_client.py, until the block ends."""
+    program = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert program.stdout.readline() == "started\n"
     running = Load(program)
     try:

@@ -1,4 +1,7 @@
-"""Clients that send one request after another to port 80 of this machine: load_client.py CLIENTS PATH KEEP_ALIVE.
+"""Clients that send one request after another: load_client.py CLIENTS PATH KEEP_ALIVE [PAUSE URL...].
+
+KEEP_ALIVE is 1, 0, or `half` of the clients. PAUSE is in seconds, after each request. The clients are shared out among
+the URLs; without one they send to port 80 of this machine. HTTPS certificates are not checked.
 
 Each line on standard input is a command: `answered` prints the number of requests answered with 200 so far, `stop` ends
 the clients and prints start, end (in seconds) and outcome of each request as JSON. Needs nothing but Python.
@@ -6,14 +9,16 @@ the clients and prints start, end (in seconds) and outcome of each request as JS
 
 import http.client
 import json
+import ssl
 import sys
 import threading
 import time
+from urllib.parse import urlsplit
 
 TIMEOUT_SECONDS = 15
 """A client gives up a request after this time."""
 
-LONGEST_RUN_SECONDS = 120
+LONGEST_RUN_SECONDS = 300
 """The clients stop after this time even without a command."""
 
 RETRY_SECONDS = 0.01
@@ -22,9 +27,18 @@ RETRY_SECONDS = 0.01
 Outcomes = list[tuple[float, float, str]]
 
 
-def client(path: str, keep_alive: bool, stopped: threading.Event, outcomes: Outcomes) -> None:
+def connect_to(url: str) -> http.client.HTTPConnection:
+    """Return a client of the URL's host, which is not connected yet."""
+    parts = urlsplit(url)
+    if parts.scheme == "https":
+        context = ssl._create_unverified_context()
+        return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS, context=context)
+    return http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)
+
+
+def client(url: str, path: str, keep_alive: bool, pause: float, stopped: threading.Event, outcomes: Outcomes) -> None:
     """Send requests until `stopped` is set."""
-    connection = http.client.HTTPConnection("127.0.0.1", 80, timeout=TIMEOUT_SECONDS)
+    connection = connect_to(url)
     used = False
     while not stopped.is_set():
         start = time.monotonic()
@@ -49,13 +63,19 @@ def client(path: str, keep_alive: bool, stopped: threading.Event, outcomes: Outc
         used = outcome == "200" and keep_alive
         if not used:
             connection.close()
+        if pause:
+            stopped.wait(pause)
 
 
-def main(clients: int, path: str, keep_alive: bool) -> None:
+def main(clients: int, path: str, keep_alive: str, pause: float, urls: list[str]) -> None:
     """Run the clients and obey the commands."""
     stopped = threading.Event()
     outcomes: Outcomes = []
-    threads = [threading.Thread(target=client, args=(path, keep_alive, stopped, outcomes)) for _ in range(clients)]
+    threads = []
+    for number in range(clients):
+        keeps = keep_alive == "1" or (keep_alive == "half" and number % 2 == 1)
+        url = urls[number // 2 % len(urls)]
+        threads.append(threading.Thread(target=client, args=(url, path, keeps, pause, stopped, outcomes)))
     alarm = threading.Timer(LONGEST_RUN_SECONDS, stopped.set)
     alarm.start()
     for thread in threads:
@@ -71,4 +91,5 @@ def main(clients: int, path: str, keep_alive: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3] == "1")
+    pause, urls = float((sys.argv[4:] or ["0"])[0]), sys.argv[5:] or ["http://127.0.0.1"]
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3], pause, urls)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import overview, report
+from bench import overview, report, sizes
 from conftest import REPO
 
 OTHER = "waitress"
@@ -51,7 +51,7 @@ def test_only_changes_beyond_the_range_of_the_rounds_are_printed(results: tuple[
 
 
 def test_the_documentation_has_the_figures_of_the_committed_results() -> None:
-    """`python -m bench.report` and `python -m bench.overview` write them."""
+    """`python -m bench.report`, `python -m bench.overview` and `python -m bench.sizes` write them."""
     results = json.loads((REPO / "bench/results.json").read_text())
     readme = (REPO / "bench/README.md").read_text()
     faults = json.loads(overview.FAULTS.read_text())
@@ -60,3 +60,13 @@ def test_the_documentation_has_the_figures_of_the_committed_results() -> None:
     assert overview.server_table(results) in (REPO / "docs/servers.md").read_text()
     assert report.tables(results) in readme
     assert report.growth_tables(json.loads(report.GROWTH.read_text())) in readme
+    for name, table in sizes.tables().items():
+        assert f"<!-- {name} -->\n\n{table}\n\n<!-- end -->" in sizes.PAGE.read_text(), name
+
+
+def test_the_closed_model_agrees_with_the_measured_rates_and_medians() -> None:
+    growth = json.loads(report.GROWTH.read_text())["curves"]
+    for line in sizes.comparison(growth).splitlines()[2:]:
+        _, rate, measured, mean, median, _, _ = (part.strip() for part in line.strip("|").split("|"))
+        assert float(rate) == pytest.approx(float(measured), rel=0.25)
+        assert mean == "-" or float(mean) == pytest.approx(float(median), rel=0.35)
