@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from compose import POSTGRES, build_app, supply, supply_postgres
+from compose import POSTGRES, build_app, supply
 from conftest import REPO, SESSION_LABEL, docker, until
 from load import Load, run
 
@@ -67,7 +67,7 @@ def save_images(folder: Path) -> dict[str, Path]:
         (context / "routes.py").write_text(code + more)
         (context / "Dockerfile").write_text(f"FROM {image('books')}\nCOPY routes.py /app/\nENV APP_VERSION={version}\n")
         docker("build", "--quiet", "--label", SESSION_LABEL, "--tag", image(version), str(context))
-    supply_postgres()
+    supply(POSTGRES, "postgres")
     supply(HAPROXY, "haproxy")
     archives = {}
     for group, names in (("app", map(image, VERSIONS)), ("postgres", [POSTGRES]), ("haproxy", [HAPROXY])):

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from conftest import REPO, SESSION_LABEL, Container, docker, until
 
-SUBSTITUTES = {"postgres:17-trixie": "postgres", "valkey/valkey:8.1": "valkey"}
+POSTGRES = "postgres:17-trixie"
+"""Image that compose.yaml names."""
+
+SUBSTITUTES = {POSTGRES: "postgres", "valkey/valkey:8.1": "valkey"}
 """Images that the compose files name, and the folder beside this file with a Dockerfile for each."""
 
 START_SECONDS = 120

@@ -11,8 +11,9 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_valid
 from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 
 from wsgi_runtime import prestart
+from wsgi_runtime.procfile import WEB
 from wsgi_runtime.start import field_types as types
-from wsgi_runtime.start import sources
+from wsgi_runtime.start import formation, sources
 
 
 class Settings(BaseSettings):
@@ -179,7 +180,9 @@ class Settings(BaseSettings):
         problems = []
         if self.GREENLETS and "THREADS" in given:
             problems.append("THREADS has no effect when GREENLETS is set; remove one of them")
-        if self.DEBUGPY and (not self.DEBUG or self.PROCESSES != 1 or self.GREENLETS or self.PRELOAD):
+        if self.DEBUGPY and (
+            not self.DEBUG or formation.parse(self.PROCESSES)[WEB] != 1 or self.GREENLETS or self.PRELOAD
+        ):
             problems.append("DEBUGPY needs DEBUG=on, PROCESSES=1, GREENLETS=0 and PRELOAD=off")
         if self.DEBUGPY and "REQUEST_TIMEOUT" in given:
             problems.append("REQUEST_TIMEOUT has no effect when DEBUGPY is set; remove one of them")
