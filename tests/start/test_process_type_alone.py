@@ -49,8 +49,9 @@ def test_a_process_type_without_a_handler_for_sigterm_stops_at_once_with_0(
     assert container.exit_code() == 0
 
 
-def test_a_stop_right_after_the_start_is_not_lost(start: Start) -> None:
+def test_a_stop_during_startup_is_not_lost(start: Start) -> None:
     container = run(start, "simple")
+    until(lambda: {"10001 python3", "10001 sleep"} & set(users(container)), "startup has begun")
     assert seconds_to_stop(container) < 8
     assert container.exit_code() == 0
 
