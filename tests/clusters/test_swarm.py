@@ -188,9 +188,9 @@ def test_an_image_that_does_not_work_is_rolled_back_and_loses_no_request(swarm: 
     """`unhealthy` answers 500, `broken` cannot be imported, `missing` is not in the registry."""
     before = swarm.running()
     with case(swarm, f"rollback of an image that is {version}"):
-        # The health check as it is declares a new replica unhealthy after 90 s.
+        # The health check as it is declares a new replica unhealthy after 90 s. (0s would be the image's start period.)
         quick = (
-            ("--health-start-period=0s", "--health-interval=1s", "--health-retries=4") if version == "unhealthy" else ()
+            ("--health-start-period=1s", "--health-interval=1s", "--health-retries=4") if version == "unhealthy" else ()
         )
         swarm.update("--image", image(version), *quick)
         swarm.until_update("rollback_completed")
