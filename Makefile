@@ -48,11 +48,11 @@ test: setup ## Run every test, on the real image
 	@tools/test
 
 test-swarm: setup ## Test deploy/swarm/ on three engines of this machine; `make test` does so, too
-	@.venv/bin/python -m pytest -m alone -s tests/clusters/test_swarm.py
+	@.venv/bin/python -m pytest -s tests/clusters/test_swarm.py
 
 test-kubernetes: setup ## Test deploy/kubernetes/ on three nodes of this machine (builds Kubernetes first: 20 minutes, 4 GB)
 	@tests/clusters/kubernetes-build "$(KUBERNETES_BUILD)"
-	@KUBERNETES_BUILD="$(KUBERNETES_BUILD)" .venv/bin/python -m pytest -m alone -s tests/clusters/test_kubernetes.py
+	@KUBERNETES_BUILD="$(KUBERNETES_BUILD)" .venv/bin/python -m pytest -s tests/clusters/test_kubernetes.py
 
 lint: setup ## Check the code and the configuration files
 	@tools/lint

@@ -3,7 +3,6 @@
 import inspect
 import json
 import os
-import re
 import shutil
 import subprocess
 import time
@@ -14,7 +13,6 @@ from pathlib import Path
 import pytest
 import requests
 from playwright.sync_api import Browser, sync_playwright
-from xdist.scheduler import LoadFileScheduling
 
 REPO = Path(__file__).parent.parent
 DEADLINE = 20
@@ -36,6 +34,9 @@ CONTEXT = (
 
 FAKETIME = str(next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")))
 """Library that gives a program another time of day."""
+
+collect_ignore = [] if "KUBERNETES_BUILD" in os.environ else ["clusters/test_kubernetes.py"]
+"""`make test-kubernetes` runs these tests: they take too long for each run of all tests."""
 
 SESSION_LABEL = f"wsgi.test-session={os.environ.setdefault('WSGI_TEST_SESSION', uuid.uuid4().hex)}"
 """Label of the images that this test run builds. The processes of pytest-xdist inherit the variable."""
@@ -248,20 +249,33 @@ def app(tmp_path: Path) -> Callable[[str], str]:
     return app
 
 
-class Scheduling(LoadFileScheduling):
-    """Runs the tests of a file in one process, and in a single one all that use a browser or Docker Compose.
+def network(worker: str) -> str:
+    """Return the name of the network in which a process of pytest-xdist runs its projects of Docker Compose."""
+    return f"wsgi-test-{os.environ['WSGI_TEST_SESSION'][:12]}-{worker}"
 
-    Chromium cancels its requests while a network is created (ERR_NETWORK_CHANGED).
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Create the networks before any test: while one is created, Chromium cancels its requests (ERR_NETWORK_CHANGED).
+
+    The container in it keeps the addresses of its bridge.
     """
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = super()._split_scope(nodeid)
-        return "browser" if re.search(r"\b(browser|open_page|compose)\b", (REPO / file).read_text()) else file
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:
-    """Return what distributes the tests to the processes of pytest-xdist."""
-    return Scheduling(config, log)
+    if not hasattr(config, "workerinput"):
+        config.networks = [network(f"gw{number}") for number in range(config.getoption("numprocesses", None) or 1)]
+        for name in config.networks:
+            docker("network", "create", name)
+            docker(
+                "run",
+                "--detach",
+                "--rm",
+                "--name",
+                name,
+                "--network",
+                name,
+                "--init",
+                "debian:trixie-slim",
+                "sleep",
+                "infinity",
+            )
 
 
 @pytest.hookimpl(wrapper=True)
@@ -281,6 +295,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Remove the untagged images that this test run built."""
+    """Remove the networks and the untagged images of this test run."""
     if not hasattr(session.config, "workerinput"):
+        for name in session.config.networks:
+            docker("rm", "--force", name)
+            docker("network", "rm", name)
         docker("image", "prune", "--force", f"--filter=label={SESSION_LABEL}", check=False)

@@ -18,12 +18,8 @@ from clusters import CLIENTS, RECOVERY_SECONDS, STEP_SECONDS, clients, eventuall
 from conftest import REPO, until
 from load import Load
 
-PROGRAMS = Path(os.environ.get("KUBERNETES_BUILD", "/nonexistent"))
-pytestmark = [
-    pytest.mark.alone,
-    pytest.mark.timeout(900),
-    pytest.mark.skipif(not (PROGRAMS / "complete").exists(), reason="make test-kubernetes builds Kubernetes first"),
-]
+PROGRAMS = Path(os.environ["KUBERNETES_BUILD"])
+pytestmark = pytest.mark.timeout(900)
 
 FOLDER = Path(__file__).parent
 PRODUCTION = REPO / "deploy/kubernetes/overlays/production"

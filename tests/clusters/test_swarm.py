@@ -17,7 +17,6 @@ from conftest import REPO, certificate, until
 from load import Load
 
 pytestmark = [
-    pytest.mark.alone,
     pytest.mark.timeout(900),
     pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("dockerd"), reason="needs root and dockerd"),
 ]

@@ -11,7 +11,7 @@ from compose import Project
 from conftest import REPO, SESSION_LABEL, docker, until
 from processes import processes
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.alone]  # builds an image, creates a network
+pytestmark = pytest.mark.timeout(600)  # builds an image
 
 RECIPE = "deploy/certbot/compose.yaml"
 PEBBLE_SECONDS = 120

@@ -5,13 +5,16 @@ import subprocess
 import uuid
 from pathlib import Path
 
-from conftest import REPO, SESSION_LABEL, Container, docker, until
+from conftest import REPO, SESSION_LABEL, Container, docker, network, until
 
 POSTGRES = "postgres:17-trixie"
 """Image that compose.yaml names."""
 
 SUBSTITUTES = {POSTGRES: "postgres", "valkey/valkey:8.1": "valkey"}
 """Images that the compose files name, and the folder beside this file with a Dockerfile for each."""
+
+NETWORK = "tests/helpers/network.yaml"
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 
 START_SECONDS = 120
 """Longest time until a project answers: PostgreSQL creates its files, the app waits for it and migrates."""
@@ -52,8 +55,8 @@ class Project:
 
     def __init__(self, image: str, *files: str, **environ: str) -> None:
         self.name = f"wsgi-test-{uuid.uuid4().hex[:12]}"
-        self.files = [word for file in files for word in ("--file", str(REPO / file))]
-        self.environ = os.environ | {"IMAGE": image, "PORT": "127.0.0.1:0"} | environ
+        self.files = [word for file in (*files, NETWORK) for word in ("--file", str(REPO / file))]
+        self.environ = os.environ | {"IMAGE": image, "PORT": "127.0.0.1:0", "NETWORK": network(WORKER)} | environ
 
     def compose(self, *words: str, check: bool = True) -> str:
         """Run a command of Docker Compose; return its output."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import HARDENED, Container, docker
+from conftest import HARDENED, Container, docker, until
 from wsgi_runtime.worker.find import AppNotFound, find
 
 Start = Callable[..., Container]
@@ -174,6 +174,7 @@ def loaded(container: Container) -> list[object]:
 def test_the_log_says_once_which_app_was_found(run: Callable[..., Container]) -> None:
     container = run({"app/main.py": app()}, "--env=PROCESSES=4", *HARDENED).wait()
     assert container.get("/").text == "app.main"
+    until(lambda: loaded(container), "the log says it")
     assert loaded(container) == ["loaded the app app.main:app"]
 
 

@@ -79,5 +79,5 @@ CONVERTERS: dict[str, Callable[[bytes], bytes]] = {
 
 
 def converter(name: str) -> Callable[[bytes], bytes]:
-    """Return the converter of a pipe. Other names than those in CONVERTERS are process types of the Procfile."""
-    return CONVERTERS.get(name) or printed(name)
+    """Return the converter of a pipe. Names that are not in CONVERTERS are processes of the Procfile, as `worker.1`."""
+    return CONVERTERS.get(name) or printed(name.partition(".")[0])

@@ -29,7 +29,8 @@ OUTPUTS = {
 }
 """Names of the pipes for the standard output and the standard error of each program.
 
-A process type of the Procfile has one pipe for both, of its own name.
+A process of the Procfile has one pipe for both, of its own name. Lines of two processes in one pipe would mix: Python
+writes a line and its end apart.
 """
 
 
@@ -39,7 +40,7 @@ class Pipes:
     def __init__(self, board: Scoreboard, values: dict[str, str]) -> None:
         self.read_ends: dict[str, int] = {}
         self._write_ends: dict[str, int] = {}
-        for name in (*CONVERTERS, *values["PROCESS_TYPES"].split()):
+        for name in (*CONVERTERS, *values["PROCESS_NAMES"].split()):
             ends = os.pipe()
             self.read_ends[name], self._write_ends[name] = map(above_minimum, ends)
             for fd in ends:
@@ -59,11 +60,11 @@ class Pipes:
         self._text = values["LOG_FORMAT"] == "text"
         self._turns: dict[str, tuple[int, int]] = {}
 
-    def of_program(self, name: str) -> tuple[int, int]:
-        """Return standard output and standard error of a program. The log program has the container's output."""
+    def of_program(self, name: str, process: str) -> tuple[int, int]:
+        """Return standard output and standard error of a process. The log program has the container's output."""
         if name == "log":
             return 1, 1
-        output, error = OUTPUTS.get(name, (name, name))
+        output, error = OUTPUTS.get(name, (process, process))
         return self._write_ends[output], self._write_ends[error]
 
     def finish(self) -> None:

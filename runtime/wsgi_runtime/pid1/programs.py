@@ -68,7 +68,7 @@ class Programs:
         """Handle supervisor's event before it starts a program: set what the program inherits."""
         name, process = event.process.group.config.name, event.process
         self.starts[process.config.name] += 1
-        self._options.child_stdout, self._options.child_stderr = self._pipes.of_program(name)
+        self._options.child_stdout, self._options.child_stderr = self._pipes.of_program(name, process.config.name)
         if name == "nginx":
             process.config.environment = {"NGINX": self._listeners.for_nginx()}
         elif name == "log":
