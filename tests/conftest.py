@@ -35,9 +35,6 @@ CONTEXT = (
 FAKETIME = str(next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")))
 """Library that gives a program another time of day."""
 
-collect_ignore = [] if "KUBERNETES_BUILD" in os.environ else ["clusters/test_kubernetes.py"]
-"""`make test-kubernetes` runs these tests: they take too long for each run of all tests."""
-
 SESSION_LABEL = f"wsgi.test-session={os.environ.setdefault('WSGI_TEST_SESSION', uuid.uuid4().hex)}"
 """Label of the images that this test run builds. The processes of pytest-xdist inherit the variable."""
 
