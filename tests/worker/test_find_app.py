@@ -207,6 +207,13 @@ def test_the_log_says_where_an_app_can_write_and_shows_no_traceback_of_workers_t
     assert "KeyboardInterrupt" not in container.log
 
 
+def test_an_app_that_may_not_read_a_file_gets_no_advice_on_writing(run: Callable[..., Container]) -> None:
+    container = run({"routes.py": "open('/etc/shadow')\n"})
+    assert container.exit_code() == 22
+    assert "Permission denied: '/etc/shadow'" in container.log
+    assert "is not writable" not in container.log
+
+
 @pytest.mark.parametrize(
     ("code", "option"),
     [

@@ -165,9 +165,11 @@ def fail(exit_code: int):
         log_critical(str(error))
     elif not isinstance(error, KeyboardInterrupt):  # the master ends this worker, because another one has failed
         sys.excepthook(*sys.exc_info())
-    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS):
+    file = getattr(error, "filename", None)
+    unreadable = file and os.path.exists(file) and not os.access(file, os.R_OK)  # noqa: PTH110
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS) and file and not unreadable:
         log_critical(
-            f"{error.filename} is not writable: the app can write to /tmp, /data and other volumes. For a folder in "
+            f"{file} is not writable: the app can write to /tmp, /data and other volumes. For a folder in "
             "/app, put `mkdir -p FOLDER && chmod g+w FOLDER` into prebuild.sh, and mount a volume there"
         )
     os._exit(exit_code)
