@@ -8,15 +8,24 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
 
-from clusters import CLIENTS, RECOVERY_SECONDS, STEP_SECONDS, clients, eventually, image, report, save_images, states
+from clusters import (
+    CLIENTS,
+    RECOVERY_SECONDS,
+    STEP_SECONDS,
+    case,
+    clients,
+    eventually,
+    image,
+    report,
+    save_images,
+    states,
+)
 from conftest import REPO, until
-from load import Load
 
 PROGRAMS = Path(os.environ["KUBERNETES_BUILD"])
 pytestmark = pytest.mark.timeout(900)
@@ -169,17 +178,6 @@ def start(cluster: Kubernetes) -> None:
     cluster.kubectl("apply", "--filename=-", text=NODE_PORT)
     cluster.until_rolled_out()
     eventually(cluster.answers, "the app answers")
-
-
-@contextmanager
-def case(cluster: Kubernetes, name: str, lost: int = 0) -> Iterator[Load]:
-    """Run a case under load; fail if more than `lost` requests fail. Print a row of docs/kubernetes.md (-s)."""
-    with clients(cluster.hub, cluster.urls) as load:
-        began = time.monotonic()
-        yield load
-        seconds = time.monotonic() - began
-    report(name, load, seconds)
-    assert len(load.failed) <= lost, load.failed[:20]
 
 
 def test_a_rolling_update_loses_no_request(cluster: Kubernetes) -> None:

@@ -7,14 +7,23 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from clusters import CLIENTS, RECOVERY_SECONDS, STEP_SECONDS, clients, eventually, image, report, save_images, states
+from clusters import (
+    CLIENTS,
+    RECOVERY_SECONDS,
+    STEP_SECONDS,
+    case,
+    clients,
+    eventually,
+    image,
+    report,
+    save_images,
+    states,
+)
 from conftest import REPO, certificate, until
-from load import Load
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -132,17 +141,6 @@ class Swarm:
     def answers(self, count: int = 6) -> list[dict]:
         """Return what the replicas answer at /state."""
         return states(self.hub, self.urls[0], count)
-
-
-@contextmanager
-def case(swarm: Swarm, name: str, lost: int = 0) -> Iterator[Load]:
-    """Run a case under load; fail if more than `lost` requests fail. Print a row of docs/swarm.md (-s)."""
-    with clients(swarm.hub, swarm.urls) as load:
-        began = time.monotonic()
-        yield load
-        seconds = time.monotonic() - began
-    report(name, load, seconds)
-    assert len(load.failed) <= lost, load.failed[:20]
 
 
 @pytest.fixture(scope="module")

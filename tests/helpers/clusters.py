@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from compose import POSTGRES, build_app, supply
 from conftest import REPO, SESSION_LABEL, docker, until
@@ -45,6 +47,13 @@ VERSIONS = {"one": STATE_ROUTE, "two": STATE_ROUTE, "unhealthy": UNHEALTHY, "bro
 
 STEP_SECONDS = 240
 """Seconds that a step may take on a slow machine."""
+
+
+class Cluster(Protocol):
+    """Swarm or Kubernetes: the network namespace that its nodes share, and the addresses that clients ask."""
+
+    hub: str
+    urls: tuple[str, ...]
 
 
 def eventually(condition: Callable[[], object], what: str) -> None:
@@ -96,6 +105,17 @@ def states(namespace: str, url: str, count: int) -> list[dict]:
     fetch = ["curl", "--silent", "--insecure", "--max-time", "5", "--fail", *count * [f"{url}/state"]]
     done = subprocess.run(["nsenter", f"--net=/run/netns/{namespace}", *fetch], capture_output=True, text=True)
     return [json.loads(line) for line in done.stdout.replace("}", "}\n").splitlines() if line.strip()]
+
+
+@contextmanager
+def case(cluster: Cluster, name: str, lost: int = 0) -> Iterator[Load]:
+    """Run a case under load, and report it; fail if more than `lost` requests fail."""
+    with clients(cluster.hub, cluster.urls) as load:
+        began = time.monotonic()
+        yield load
+        seconds = time.monotonic() - began
+    report(name, load, seconds)
+    assert len(load.failed) <= lost, load.failed[:20]
 
 
 def report(case: str, load: Load, seconds: float) -> None:
