@@ -10,6 +10,7 @@ from wsgi_runtime import METRICS_FIFO
 from wsgi_runtime.log.convert import CONVERTERS, converter
 from wsgi_runtime.log.pump import Output, Pipe, Pump
 from wsgi_runtime.pid1.listeners import above_minimum
+from wsgi_runtime.pid1.options import Options
 from wsgi_runtime.scoreboard import Scoreboard
 
 CAPACITY_BYTES = 1 << 18
@@ -37,10 +38,13 @@ writes a line and its end apart.
 class Pipes:
     """Pipes by name."""
 
-    def __init__(self, board: Scoreboard, values: dict[str, str]) -> None:
+    def __init__(self, board: Scoreboard, options: Options) -> None:
+        values, groups = options.values, options.process_group_configs
+        types = values["PROCESS_TYPES"].split()
+        processes = [process.name for group in groups if group.name in types for process in group.process_configs]
         self.read_ends: dict[str, int] = {}
         self._write_ends: dict[str, int] = {}
-        for name in (*CONVERTERS, *values["PROCESS_NAMES"].split()):
+        for name in (*CONVERTERS, *processes):
             ends = os.pipe()
             self.read_ends[name], self._write_ends[name] = map(above_minimum, ends)
             for fd in ends:

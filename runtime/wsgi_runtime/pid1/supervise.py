@@ -41,7 +41,7 @@ class Container(Supervisor):  # type: ignore[misc]
         super().__init__(options)
         cores = int(options.values["GREENLETS"]) or int(options.values["THREADS"])
         self._board = Scoreboard.create(int(options.values["WEB_PROCESSES"]), cores)
-        self.pipes = Pipes(self._board, options.values)
+        self.pipes = Pipes(self._board, options)
         logs.output_fd, logs.text_format = self.pipes.own_end, False
         self._next_slow_tick = 0.0
 

@@ -67,16 +67,6 @@ def join(found: dict[str, int]) -> str:
     return ",".join(f"{name}={count}" if count else name for name, count in found.items())
 
 
-def process_names(found: dict[str, int]) -> list[str]:
-    """Return supervisord's name of each process, as `worker`, or `worker.1` and `worker.2`, except those of `web`."""
-    return [
-        name if count == 1 else f"{name}.{number}"
-        for name, count in found.items()
-        for number in range(1, count + 1)
-        if name != WEB
-    ]
-
-
 def programs(text: str) -> str:
     """Return the sections of supervisord's configuration that run the formation's process types, except `web`."""
     return "\n".join(

@@ -16,7 +16,7 @@ def warnings(environ: Mapping[str, str]) -> list[str]:
     """Return a sentence for each variable, file or folder that another server reads and this container ignores."""
     found = {
         "GUNICORN_CMD_ARGS": environ.get("GUNICORN_CMD_ARGS"),
-        f"{GUNICORN_CONFIG}": GUNICORN_CONFIG.exists(),
-        f"{UNIT_FOLDER}": any(UNIT_FOLDER.glob("*.json")),
+        str(GUNICORN_CONFIG): GUNICORN_CONFIG.exists(),
+        str(UNIT_FOLDER): any(UNIT_FOLDER.glob("*.json")),
     }
     return [f"{name} is not read: {SETTINGS}" for name, present in found.items() if present]
