@@ -53,7 +53,7 @@ WORKDIR /app
 EXPOSE 80
 USER 10001:0
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=6s --start-period=30s --retries=3 CMD ["healthcheck"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=30s --retries=3 CMD ["healthcheck"]
 # The kernel drops signals that PID 1 has no handler for: they are blocked until it has one. -I: modules of the app never
 # replace those of Python or of the container.
 ENTRYPOINT ["env", "--block-signal=HUP,INT,QUIT,TERM", "/opt/wsgi/venv/bin/python3", "-I", "-m", "wsgi_runtime"]

@@ -13,10 +13,10 @@ pool = ConnectionPool(
     open=False,
     min_size=1,
     max_size=8,  # as many as the process has threads
-    timeout=10,  # seconds that a request waits for a connection
+    timeout=5,  # seconds that a request waits for a connection
     reconnect_timeout=5,  # after that the next request tries again, however long the database was down
     check=ConnectionPool.check_connection,  # a connection that broke while it was idle is replaced
-    kwargs={"row_factory": dict_row, "connect_timeout": 3},  # an address that does not answer is tried again
+    kwargs={"row_factory": dict_row, "connect_timeout": 2},  # seconds until another try at an address that does not answer
 )
 
 

@@ -101,7 +101,7 @@ def test_the_health_check_reports_a_health_path_that_fails_or_hangs_before_the_e
         results = json.loads(docker("inspect", "--format={{json .State.Health.Log}}", container.id))
         return any(result["ExitCode"] == 1 and reason in result["Output"] for result in results)
 
-    until(reported, "the engine has a result of the health check with the reason")
+    until(reported, "the engine has a result of the health check with the reason", deadline=60)
 
 
 # --- Users and permissions ---
