@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from bench.report import BENCH, GRANIAN, GTHREAD, TIANGOLO, Results, draw, figures, markdown, ratios, write_into
-from bench.servers import OURS
+from bench.servers import GREENLETS, OURS
 
 FAULTS = BENCH / "faults.json"
 DOCS = BENCH.parent / "docs"
@@ -16,7 +16,7 @@ SERVERS = (OURS, TIANGOLO, GTHREAD, GRANIAN, "granian", "gunicorn sync", "waitre
 
 COMPARED = {
     OURS: OURS,
-    "this template, ASYNC=1000": "this template, `GREENLETS=1000`",
+    GREENLETS: "this template, `GREENLETS=1000`",
     GTHREAD: GTHREAD,
     GRANIAN: GRANIAN,
     **{name: name for name in ("gunicorn sync", "gunicorn gthread", "gunicorn gevent", "uWSGI's own HTTP")},

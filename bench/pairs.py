@@ -1,7 +1,7 @@
 """Compare the template with variants of itself: python -m bench.pairs CASE ROUNDS NAME=OPTIONS...
 
-OPTIONS are options of docker run, e.g. `"no metrics=--env=ADMIN_PORT=0"`. The variants take turns, and each ratio is of
-two measurements of the same round.
+OPTIONS are options of docker run, e.g. `"no metrics=--env=ADMIN_PORT=0"`. A name without options is another server of
+bench/servers.py. The variants take turns, and each ratio is of two measurements of the same round.
 """
 
 import shlex
@@ -11,12 +11,15 @@ from pathlib import Path
 from statistics import median
 
 from bench import report, run
-from bench.servers import CASES, OURS, ours
+from bench.servers import CASES, OURS, SETUPS, ours
 
 
 def main(case: str, rounds: int, variants: list[str]) -> None:
     """Measure, and print a table."""
-    named = {name: ours(*shlex.split(options)) for name, _, options in (each.partition("=") for each in variants)}
+    named = {
+        name: ours(*shlex.split(options)) if options else SETUPS[name]
+        for name, _, options in (each.partition("=") for each in variants)
+    }
     with tempfile.TemporaryDirectory() as folder:
         images = run.images(Path(folder))
     # The template itself as a variant shows the noise.

@@ -47,6 +47,8 @@ class Setup:
 
 OURS = "this template"
 RETURN_200, SENDFILE, FLASK = "floor: nginx return 200", "floor: nginx sendfile", "floor: Flask's dispatch"
+BARE = "floor: bare Nginx + uWSGI"
+GREENLETS, CACHE, PRELOAD = (f"{OURS}, {each}" for each in ("GREENLETS=1000", "CACHE=on", "PRELOAD=on"))
 GUNICORN = "gunicorn routes:app --workers 3"  # 2n+1 on one core, as its documentation says
 NGINX_ALONE = ("--tmpfs=/var/lib/nginx",)  # Nginx creates its folders there when it starts
 BEHIND_NGINX = "exec nginx -e /dev/stderr -c /configs/nginx-"
@@ -65,9 +67,9 @@ SETUPS = {
         options=("--volume={bench}/configs/no-headers.conf:/opt/wsgi/nginx/http.d/headers.conf:ro",),
         cases=("hello", "static-1k"),
     ),
-    "this template, ASYNC=1000": Setup(
-        "for an app that waits", image="ours", options=("--env=ASYNC=1000",), cases=("hello", "wait")
-    ),
+    GREENLETS: Setup("for an app that waits", image="ours", options=("--env=GREENLETS=1000",), cases=("hello", "wait")),
+    CACHE: Setup("a shared cache", image="ours", options=("--env=CACHE=on",), cases=("cacheable",)),
+    PRELOAD: Setup("the app is loaded once", image="ours", options=("--env=PRELOAD=on",), cases=("hello",)),
     "this template, a bare callable": Setup(
         "the cost of Nginx, uWSGI and the WSGI protocol without Flask",
         image="ours",
@@ -111,6 +113,15 @@ SETUPS = {
     "cheroot": Setup("its defaults: 10 threads", "cheroot --bind 0.0.0.0:80 routes:app"),
     "Flask's development server": Setup(
         "not for production, but some use it there", "flask --app routes run --host 0.0.0.0 --port 80"
+    ),
+    BARE: Setup(
+        "the same Nginx and uWSGI, one process of 8 threads: no log, metrics or headers, and only PEP 3333's variables",
+        "sh -c 'uwsgi --socket /tmp/uwsgi.sock --listen 4096 --master --processes 1 --threads 8 --lazy-apps "
+        "--disable-logging --virtualenv /venv --chdir /app --module routes:app & "
+        "exec nginx -e stderr -c /configs/bare.conf'",
+        "ours",
+        ("--entrypoint=", *NGINX_ALONE),
+        ("hello",),
     ),
     RETURN_200: Setup(
         "the same Nginx, a response from memory",

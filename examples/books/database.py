@@ -16,7 +16,7 @@ pool = ConnectionPool(
     timeout=5,  # seconds that a request waits for a connection
     reconnect_timeout=5,  # after that the next request tries again, however long the database was down
     check=ConnectionPool.check_connection,  # a connection that broke while it was idle is replaced
-    kwargs={"row_factory": dict_row, "connect_timeout": 2},  # seconds until another try at an address that does not answer
+    kwargs={"row_factory": dict_row, "connect_timeout": 2},  # seconds that an address may take to answer
 )
 
 

@@ -13,6 +13,12 @@ APP = Path("/app")
 RUN = Path("/run")
 """Folder of the files that startup writes, and of the programs' sockets and PID files."""
 
+HEALTH = RUN / "health"
+"""File with PORT and HEALTH_PATH for the health check, or with the process ID of a process type that runs alone."""
+
+HEALTH_RESULT = RUN / "health-result"
+"""File with the last result of the health check, for the status page."""
+
 METRICS = RUN / "metrics"
 """Folder of the app's own metrics, as files of prometheus_client's multiprocess mode."""
 

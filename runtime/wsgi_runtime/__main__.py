@@ -10,7 +10,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from wsgi_runtime import APP, CONFIG, __version__, environment, healthcheck, logs, procfile
+from wsgi_runtime import APP, CONFIG, HEALTH, __version__, environment, logs, procfile
 from wsgi_runtime.start import checks, computed, files, limits, nginx_memory, other_servers, tls
 from wsgi_runtime.start.load import BadSettings, load
 from wsgi_runtime.start.settings import Settings
@@ -88,7 +88,7 @@ def run_process_type(name: str) -> NoReturn:
     if name == procfile.WEB:
         problems.append(f"{name} is served by uWSGI: run the image without a command")
     exit_with(problems)
-    healthcheck.ADDRESS.write_text(str(os.getpid()))
+    HEALTH.write_text(str(os.getpid()))
     environ = environment.for_app({**os.environ, **settings.profile_secrets()}, settings.values())
     environment.execute(["/usr/bin/tini", "-s", "-e", "143", "--", str(CONFIG / "runtime/bin/run"), name], environ)
 

@@ -8,13 +8,7 @@ import http.client
 import os
 import sys
 
-from wsgi_runtime import RUN
-
-ADDRESS = RUN / "health"
-"""File with PORT and HEALTH_PATH, or with the process ID of a process type that runs alone, written by startup."""
-
-RESULT = RUN / "health-result"
-"""File with the last result, for the status page."""
+from wsgi_runtime import HEALTH, HEALTH_RESULT
 
 TIMEOUT_SECONDS = 5
 
@@ -22,7 +16,7 @@ TIMEOUT_SECONDS = 5
 def ask() -> tuple[int, str]:
     """Send one request; return the exit code and a sentence."""
     try:
-        port, slash, path = ADDRESS.read_text().partition("/")
+        port, slash, path = HEALTH.read_text().partition("/")
         if not slash:
             os.kill(int(port), 0)
             return 0, "healthy: the process type runs"
@@ -39,7 +33,7 @@ def main() -> int:
     exit_code, result = ask()
     print(result)
     with contextlib.suppress(OSError):
-        RESULT.write_text(result)
+        HEALTH_RESULT.write_text(result)
     return exit_code
 
 

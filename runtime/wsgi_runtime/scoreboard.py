@@ -26,7 +26,7 @@ REQUEST_BYTES = 168
 NOT_STARTED, LOADING, SERVING = range(3)
 """States of a worker: no process yet, importing the app, taking requests."""
 
-_DOUBLE = struct.Struct("=d")
+_TWO_DOUBLES = struct.Struct("=dd")
 
 
 class Field:
@@ -67,10 +67,8 @@ class Slot(Record):
         start = self.start + 24
         request = request[: REQUEST_BYTES - 1] + b"\n"
         self.memory[start : start + len(request)] = request
-        start += REQUEST_BYTES
-        self.memory[start] = 10
-        _DOUBLE.pack_into(self.memory, self.start + 8, now)
-        _DOUBLE.pack_into(self.memory, self.start, now)
+        self.memory[start + REQUEST_BYTES] = 10
+        _TWO_DOUBLES.pack_into(self.memory, self.start, now, now)
 
     def name(self, endpoint: bytes) -> None:
         """Record the endpoint of the current request."""

@@ -1,5 +1,6 @@
 """Exceptions, response headers, bodies and signals, as PEP 3333 and other WSGI servers handle them."""
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -93,3 +94,8 @@ def test_a_stream_that_sends_data_again_and_again_may_exceed_request_timeout(ser
     before = processes(served, "uWSGI worker")
     assert served.get("/flows?10").text.split() == [str(number) for number in range(10)]
     assert processes(served, "uWSGI worker") == before
+
+
+def test_a_worker_that_wakes_up_does_not_interrupt_other_processes(served: Container) -> None:
+    """sched(7): threads of the policy SCHED_BATCH do not preempt others."""
+    assert served.get("/policy").text == str(os.SCHED_BATCH)

@@ -9,10 +9,9 @@ import time
 from email.message import Message
 from typing import Any
 
-from wsgi_runtime import RUN, __version__, logs, values
+from wsgi_runtime import HEALTH_RESULT, RUN, __version__, logs, values
 from wsgi_runtime.admin import exposition, listen_queue, page
 from wsgi_runtime.admin.metrics import PERIOD_SECONDS, Metrics
-from wsgi_runtime.healthcheck import RESULT
 from wsgi_runtime.scoreboard import SERVING, Slot, Worker, exists, resident_memory
 
 POINTS_OF_A_MINUTE = 60 // PERIOD_SECONDS
@@ -119,7 +118,7 @@ class Status:
         if (RUN / "stopping").exists():
             problems.append("the container is stopping")
         with contextlib.suppress(OSError):
-            result = RESULT.read_text()
+            result = HEALTH_RESULT.read_text()
             problems += [f"the health check reports: {result}"] if result.startswith("unhealthy") else []
         for worker in workers:
             if worker["early_deaths"] >= MIN_EARLY_DEATHS:

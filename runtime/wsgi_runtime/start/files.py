@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
-from wsgi_runtime import APP, CONFIG, METRICS, RUN, environment, healthcheck
+from wsgi_runtime import APP, CONFIG, HEALTH, METRICS, RUN, environment
 from wsgi_runtime import values as values_file
 from wsgi_runtime.start import formation, report
 from wsgi_runtime.start.settings import Settings
@@ -94,7 +94,7 @@ def _render(settings: Settings, named: dict[str, str]) -> None:
         target.write_text(placeholder.sub(lambda match: named.get(match[1], match[0]), text))
     (RUN / "process-types.ini").write_text(formation.programs(named["PROCESSES"]))
     shutil.rmtree(named["CACHE_PATH"], ignore_errors=True)
-    healthcheck.ADDRESS.write_text(f"{named['PORT']}{named['HEALTH_PATH']}")
+    HEALTH.write_text(f"{named['PORT']}{named['HEALTH_PATH']}")
     for folder in METRICS, environment.PROFILE_SECRETS:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)

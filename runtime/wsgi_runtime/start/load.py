@@ -24,7 +24,7 @@ def load() -> Settings:
     Raises BadSettings with each setting that is wrong: its name, what it got and what it takes.
     """
     try:
-        return Settings()  # type: ignore[call-arg]
+        return Settings.from_sources()
     except ValidationError as error:
         problems = [problem for detail in error.errors() for problem in _problems(detail)]
         raise BadSettings(list(dict.fromkeys(problems))) from None

@@ -7,8 +7,16 @@ profile's YAML file, then the default. `python -m wsgi_runtime.start.report` pri
 import re
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from wsgi_runtime import prestart
 from wsgi_runtime.procfile import WEB
@@ -16,16 +24,10 @@ from wsgi_runtime.start import field_types as types
 from wsgi_runtime.start import formation, sources
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Settings by their names in the environment. A value that does not fit its type stops the container."""
 
-    model_config = SettingsConfigDict(
-        case_sensitive=True,
-        env_ignore_empty=True,
-        extra="forbid",
-        validate_default=False,
-        hide_input_in_errors=True,
-    )
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     PROFILE: types.Profile = Field(
         "production",
@@ -199,13 +201,14 @@ class Settings(BaseSettings):
         return self
 
     @classmethod
-    def settings_customise_sources(  # type: ignore[no-untyped-def]
-        cls, settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
-    ):
-        """Return the sources in the order of precedence, highest first. pydantic-settings calls this method."""
+    def from_sources(cls) -> "Settings":
+        """Return the settings of this container. Raises pydantic's ValidationError if one is wrong."""
         settings = [names(name) for name in cls.model_fields]
-        found = sources.by_precedence(settings, cls.model_fields["PROFILE"].default)
-        return tuple(InitSettingsSource(settings_cls, source) for source in found)
+        by_alias = {alias: name for name, *aliases in settings for alias in aliases}
+        values: dict[str, Any] = {}
+        for source in reversed(sources.by_precedence(settings, cls.model_fields["PROFILE"].default)):
+            values |= {by_alias.get(name, name): value for name, value in source.items()}
+        return cls(**values)
 
     @field_validator("*", mode="before")
     @classmethod

@@ -8,7 +8,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from typing import Any
 
 from wsgi_runtime import METRICS
-from wsgi_runtime.worker import serve
+from wsgi_runtime.worker import request
 
 VALUES_MODULE = "prometheus_client.values"
 
@@ -29,15 +29,15 @@ def record_endpoints(app: Any) -> None:
 
 
 def _record_endpoint(endpoint: str | None, _: Any) -> None:
-    core = serve.current_core.get()
-    if core and endpoint:
-        core.endpoint = endpoint
-        core.slot.name(endpoint.encode())
+    current = request.current.get()
+    if current and endpoint:
+        current.endpoint = endpoint
+        current.slot.name(endpoint.encode())
 
 
 def _record_exception(_: Any, exception: BaseException, **__: Any) -> None:
-    if core := serve.current_core.get():
-        core.exception = type(exception).__name__
+    if current := request.current.get():
+        current.exception = type(exception).__name__
 
 
 class CountByWorker:

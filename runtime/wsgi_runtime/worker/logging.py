@@ -3,7 +3,6 @@
 It is set up before the app is imported, so that the app can configure its own logging.
 """
 
-import contextvars
 import fcntl
 import json
 import logging
@@ -16,21 +15,21 @@ from collections.abc import Callable
 from typing import Any
 
 from wsgi_runtime import logs
+from wsgi_runtime.worker import request
 
 STDOUT = 1
 """Pipe to the log program; uWSGI itself writes to standard error."""
 
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
-request: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("request", default=("", ""))
-"""ID and traceparent of the current request. Each thread and greenlet of uWSGI has a context of its own."""
-
 _lock = threading.RLock()
 
 
 def _request_fields() -> dict[str, str]:
-    request_id, traceparent = request.get()
-    fields = {"request_id": request_id, "traceparent": traceparent if TRACEPARENT.fullmatch(traceparent) else ""}
+    if not (current := request.current.get()):
+        return {}
+    traceparent = current.traceparent if TRACEPARENT.fullmatch(current.traceparent) else ""
+    fields = {"request_id": current.id, "traceparent": traceparent}
     return {name: value for name, value in fields.items() if value}
 
 

@@ -112,6 +112,12 @@ def mask(environ, start_response):
     return [",".join(sorted(signal.Signals(number).name for number in blocked)).encode()]
 
 
+def policy(environ, start_response):
+    """Answer with the scheduling policy of the thread."""
+    start_response("200 OK", TEXT)
+    return [str(os.sched_getscheduler(0)).encode()]
+
+
 def pid(environ, start_response):
     """Answer with the process id."""
     start_response("200 OK", TEXT)
