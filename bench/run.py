@@ -17,8 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,16 @@ class Server:
         usage = (self.cpu / "cpu.stat").read_text().split()
         return int(usage[usage.index("usage_usec") + 1]) / 1e6
 
+    def program_seconds(self) -> Counter[str]:
+        """Return the CPU time that its processes have used so far, by their names (schedstat of proc(5))."""
+        used: Counter[str] = Counter()
+        for process in map(int, (self.cpu / "cgroup.procs").read_text().split()):
+            with suppress(OSError):  # it has ended
+                name = Path(f"/proc/{process}/comm").read_text().strip()
+                for task in Path(f"/proc/{process}/task").iterdir():
+                    used[name] += int((task / "schedstat").read_text().split()[0]) / 1e9
+        return used
+
     def memory_bytes(self) -> int:
         """Return its memory without inactive page cache, as `docker stats` does."""
         stat = dict(line.split() for line in (self.memory / "memory.stat").read_text().splitlines())
@@ -180,19 +191,20 @@ class Server:
             return f"status {answer.status_code}, {len(answer.content)} bytes, wrong content"
         return ""
 
-    def load(self, case: Case) -> dict[str, float]:
+    def load(self, case: Case) -> dict[str, Any]:
         """Run clients that send the next request after each response; return the figures of wrk and of the kernel."""
         words = ["wrk", "-t1", f"-c{case.connections}", f"-d{case.seconds}s", "--timeout=30s", "-s/bench/wrk.lua"]
         words += [f"http://127.0.0.1:80{case.path}"]
         if case.upload or case.files:
             words += ["--", *(["/bench/upload.json"] if case.upload else ["--files", str(case.files)])]
-        before = self.cpu_seconds()
+        before, programs = self.cpu_seconds(), self.program_seconds()
         output = docker("exec", self.client, *words)
-        cpu = self.cpu_seconds() - before
-        result: dict[str, float] = json.loads(output.splitlines()[-1])
+        cpu, used = self.cpu_seconds() - before, self.program_seconds() - programs
+        result = json.loads(output.splitlines()[-1])
         done = max(result["requests"], 1)
         return {
             "cpu_us": cpu / done * 1e6,
+            "programs_us": {name: seconds / done * 1e6 for name, seconds in used.items()},
             "requests_per_second": result["requests"] / result["seconds"],
             "bytes_per_cpu_second": result["bytes"] / cpu,
             **{f"{name}_ms": result[name] / 1000 for name in ("p50", "p99", "p99.9")},
