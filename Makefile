@@ -47,7 +47,7 @@ setup: ## Install what this machine lacks: container engine, base image, what th
 test: setup ## Run every test, on the real image
 	@tools/test
 
-test-swarm: setup ## Test deploy/swarm/ on three engines of this machine (6 minutes)
+test-swarm: setup ## Test deploy/swarm/ on three engines of this machine (5 minutes)
 	@.venv/bin/python -m pytest -s tests/clusters/test_swarm.py
 
 test-kubernetes: setup ## Test deploy/kubernetes/ on three nodes of this machine (builds Kubernetes first: 20 minutes, 4 GB)
