@@ -1,4 +1,4 @@
-"""Speed and faults in one picture and three figures, for README; tables for docs/operations.md and docs/servers.md.
+"""Speed, memory and faults in one picture and three figures, for README; tables for docs/operations.md and docs/servers.md.
 
 `python -m bench.overview` writes them from bench/results.json (make bench) and bench/faults.json (make soak).
 """
@@ -7,12 +7,11 @@ import json
 from statistics import median
 from typing import Any
 
-from bench.report import BENCH, GRANIAN, GTHREAD, TIANGOLO, Results, draw, figures, markdown, ratios, write_into
+from bench.report import BENCH, GRANIAN, GTHREAD, Results, draw, figures, markdown, ratios, write_into
 from bench.servers import GREENLETS, OURS
 
 FAULTS = BENCH / "faults.json"
 DOCS = BENCH.parent / "docs"
-SERVERS = (OURS, TIANGOLO, GTHREAD, GRANIAN, "granian", "gunicorn sync", "waitress", "Flask's development server")
 
 COMPARED = {
     OURS: OURS,
@@ -86,7 +85,8 @@ def picture(results: Results, faults: Results) -> dict[str, Any]:
     """Return the data of the picture, for bench/plot.py."""
     slow = faults["slow clients"]
     return {
-        "cpu_us": {name: figures(results, name, "hello") for name in SERVERS},
+        "cpu_us": {name: figures(results, name, "hello") for name in results["starts"]},
+        "memory_mb": {name: cell["memory_mb"] for name, cell in results["starts"].items()},
         "servers": list(next(iter(slow.values()))),
         "slow": {kind: {name: cell["ratios"] for name, cell in cells.items()} for kind, cells in slow.items()},
     }

@@ -51,14 +51,17 @@ def curves(data: dict[str, Any]) -> Any:
 
 
 def overview(data: dict[str, Any]) -> Any:
-    """Draw the CPU time of a request, and beside it the p99 of ordinary clients beside slow ones."""
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
-    names = list(reversed(data["cpu_us"]))
-    middles, below, above = zip(*(median_and_range(data["cpu_us"][name]) for name in names), strict=True)
-    left.barh(
-        names, middles, xerr=[below, above], color=["tab:gray"] * (len(names) - 1) + ["tab:green"], ecolor="black"
-    )
-    left.set_title("Speed: CPU time of GET /hello, in microseconds", fontsize=9)
+    """Draw CPU time of a request and idle memory of all servers, and the p99 of ordinary clients beside slow ones."""
+    figure, panels = pyplot.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
+    titles = "Speed: CPU time of GET /hello, in microseconds", "Memory when idle, in MB"
+    for panel, figures, title in zip(panels, (data["cpu_us"], data["memory_mb"]), titles, strict=False):
+        names = list(reversed(figures))
+        middles, below, above = zip(*(median_and_range(figures[name]) for name in names), strict=True)
+        colors = ["tab:gray"] * (len(names) - 1) + ["tab:green"]
+        panel.barh(names, middles, xerr=[below, above], color=colors, ecolor="black")
+        panel.set_title(title, fontsize=9)
+    panels[1].set_yticklabels([])
+    right = panels[2]
     for offset, (server, color) in enumerate(zip(data["servers"], ("tab:green", "tab:gray"), strict=True)):
         ratios = [median(cells[server] or [0]) for cells in data["slow"].values()]
         places = [-place - 0.4 * offset for place in range(len(ratios))]
