@@ -1,4 +1,4 @@
-"""Speed, memory and faults in one picture and three figures, for README; tables for docs/operations.md and docs/servers.md.
+"""Speed, memory and faults as a picture and three figures for README, and tables for two pages of docs/.
 
 `python -m bench.overview` writes them from bench/results.json (make bench) and bench/faults.json (make soak).
 """

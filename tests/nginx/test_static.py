@@ -239,6 +239,27 @@ def test_x_accel_redirect_serves_a_protected_file(served: Container) -> None:
     assert "for some" not in served.get("/.protected/report.txt").text
 
 
+@pytest.mark.parametrize("kind", ["text/html", "text/plain"])
+def test_a_protected_file_is_sent_with_the_security_headers_of_the_app(served: Container, kind: str) -> None:
+    mine = {
+        "Content-Security-Policy": "default-src https://a.example:8443; frame-ancestors 'none'",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+    }
+    headers = [*(f"{name}:{value}" for name, value in mine.items()), f"Content-Type:{kind}"]
+    got = served.get("/any", params={"header": [*headers, "X-Accel-Redirect:/.protected/report.txt"]}).headers
+    assert {name: got.get(name) for name in mine} == mine
+
+
+def test_a_protected_page_without_headers_of_the_app_has_those_of_any_page(served: Container) -> None:
+    page = served.get("/any", params={"header": ["Content-Type:text/html"]}).headers
+    sent = ["Content-Type:text/html", "X-Accel-Redirect:/.protected/report.txt"]
+    protected = served.get("/any", params={"header": sent}).headers
+    for name in ("Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options", "X-Frame-Options"):
+        assert protected[name] == page[name]
+
+
 @pytest.fixture(scope="module")
 def template(container: Container) -> dict[str, str]:
     """Names of the template's static files, as its landing page links them."""
