@@ -6,30 +6,49 @@
 # The stages `build`, `run` and `full` contain no app, so that another Dockerfile can start from them. Their longer steps
 # are scripts in runtime/build/.
 
-# --- build: compilers, uWSGI, and both virtual environments ---
-FROM debian:trixie-slim AS build
+# `--build-arg BASE_IMAGE=debian:trixie-slim@sha256:...` fixes the base image by its digest.
+ARG BASE_IMAGE=debian:trixie-slim
+ARG BUILD_PACKAGES="brotli ca-certificates gcc libc6-dev libpcre2-dev python3-dev python3-pip python3-venv"
+ARG RUN_PACKAGES="libexpat1 libnginx-mod-http-brotli-static libpython3-stdlib nginx tini"
+
+# --- packages: the versions that Debian's archive has now. `make image` asks for them once a day, by PACKAGES_DATE. The other
+# stages are built again only if a version has changed ---
+FROM ${BASE_IMAGE} AS packages
+ARG BUILD_PACKAGES
+ARG RUN_PACKAGES
+ARG PACKAGES_DATE=
 RUN apt-get update \
- && apt-get install -y --no-install-recommends \
-        brotli ca-certificates gcc libc6-dev libnginx-mod-http-brotli-static libpcre2-dev nginx python3-dev python3-pip python3-venv \
+ && { apt-get --simulate dist-upgrade && apt-get --simulate install --no-install-recommends $BUILD_PACKAGES $RUN_PACKAGES; } > /tmp/steps \
+ && grep '^Inst' /tmp/steps | sort -u > /packages
+
+# --- app-packages: the same for the packages.txt of the app. install-packages reports what cannot be installed ---
+FROM packages AS app-packages
+WORKDIR /app
+ARG SRC=src
+COPY ${SRC}/packages.txt* ./
+RUN [ ! -e packages.txt ] || sed 's/[#\r].*//' packages.txt | xargs apt-get --simulate install --no-install-recommends > steps || true
+
+# --- build: compilers, uWSGI, and both virtual environments ---
+FROM ${BASE_IMAGE} AS build
+COPY --from=packages /packages /usr/local/prepare/
+ARG BUILD_PACKAGES
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends $BUILD_PACKAGES \
  && rm -rf /var/lib/apt/lists/*
 ENV PATH=/usr/local/build:/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_PYTHON=/venv/bin/python3
 
 # uWSGI takes a minute to compile: only these files cause it to be compiled again.
-COPY runtime/build/certificates runtime/build/install-runtime runtime/build/uwsgi.c runtime/requirements.lock /usr/local/build/
+COPY runtime/requirements.lock /usr/local/
+COPY runtime/build/certificates runtime/build/install-runtime runtime/build/uwsgi.c runtime/build/requirements.lock /usr/local/build/
 RUN --mount=type=secret,id=ca install-runtime
+COPY runtime/build/prepare-run /usr/local/prepare/
 COPY runtime/build /usr/local/build
 WORKDIR /app
 
 # --- run: only what runs ---
-FROM debian:trixie-slim AS run
-COPY --from=build /usr/local/bin/python3 /usr/local/bin/
-RUN --mount=type=bind,source=runtime/build/prepare-run,target=/mnt/prepare-run /mnt/prepare-run
-
-# Debian's nginx package depends on 20 packages of its init script (9 MB), so its files are copied.
-COPY --from=build /usr/sbin/nginx /usr/sbin/
-COPY --from=build /usr/lib/nginx/modules /usr/lib/nginx/modules
-COPY --from=build /etc/nginx/mime.types /etc/nginx/
-COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+FROM ${BASE_IMAGE} AS run
+ARG RUN_PACKAGES
+RUN --mount=type=bind,from=build,source=/usr/local/prepare,target=/mnt /mnt/prepare-run $RUN_PACKAGES
 COPY --from=build /venv /venv
 
 COPY nginx.conf uwsgi.ini supervisord.ini /opt/wsgi/
@@ -83,9 +102,7 @@ FROM run
 ARG APP_VERSION=unknown
 ENV APP_VERSION=$APP_VERSION
 USER 0
-ARG SRC=src
-COPY ${SRC}/packages.txt* /opt/wsgi/
-RUN install-packages /opt/wsgi/packages.txt
+RUN --mount=type=bind,from=app-packages,source=/app,target=/mnt install-packages /mnt/packages.txt
 USER 10001:0
 COPY --from=app /venv /venv
 COPY --from=app /app /app

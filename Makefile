@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run dev image base stop logs status reload setup new test test-swarm test-kubernetes lint lock soak measure bench bench-full
+.PHONY: help run dev image base update-check sbom stop logs status reload setup new test test-swarm test-kubernetes lint lock soak measure bench bench-full
 export DOCKER_BUILDKIT = 1
 export IMAGE ?= wsgi
 export NAME ?= $(subst :,-,$(notdir $(IMAGE)))
@@ -28,6 +28,12 @@ base: ## Build the images that another Dockerfile can start from: wsgi:build, ws
 	@tools/build --target build --tag $(IMAGE):build .
 	@tools/build --target run --tag $(IMAGE):run .
 	@tools/build --target full --tag $(IMAGE):full .
+
+update-check: ## List packages of the image that are newer in Debian's archive; fail if there are any
+	@tools/update-check $(IMAGE)
+
+sbom: ## Print the bill of materials of the image (CycloneDX, JSON)
+	@docker run --rm --interactive --network none --entrypoint python3 $(IMAGE) -I - < tools/sbom.py
 
 stop: ## Stop the container (NAME=, by default the name of the image); requests in flight finish
 	@docker stop $(NAME) > /dev/null

@@ -1,8 +1,10 @@
 """Fixtures and helpers of all tests: images, containers, waiting for a condition, the report of a failure."""
 
+import datetime
 import inspect
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -37,6 +39,8 @@ FAKETIME = str(next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")))
 
 SESSION_LABEL = f"wsgi.test-session={os.environ.setdefault('WSGI_TEST_SESSION', uuid.uuid4().hex)}"
 """Label of the images that this test run builds. The processes of pytest-xdist inherit the variable."""
+
+os.environ.setdefault("PACKAGES_DATE", f"{datetime.date.today()}")  # also after midnight
 
 HARDENED = ("--read-only", "--tmpfs=/tmp", "--tmpfs=/run", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 
@@ -84,6 +88,14 @@ def build(context: Path = REPO) -> str:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
+
+
+def build_error(context: Path) -> str:
+    """Return the output of a build that fails."""
+    command = [REPO / "tools/build", "--progress=plain", "--label", SESSION_LABEL, context]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode != 0, "the build did not fail"
+    return "\n".join(re.findall(r"^#\d+ \d+\.\d+ (.*)", done.stderr, re.MULTILINE))
 
 
 def lay_out(tree: Path, app: str, **files: str) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import HARDENED, REPO, SESSION_LABEL, Container, build, docker
+from conftest import HARDENED, REPO, SESSION_LABEL, Container, build, build_error, docker
 
 Start = Callable[..., Container]
 Context = Callable[..., Path]
@@ -34,14 +34,6 @@ dependencies = ["six==1.17.0"]
 [dependency-groups]
 dev = ["iniconfig"]
 """
-
-
-def build_error(tree: Path) -> str:
-    """Return the output of a build that fails."""
-    command = [REPO / "tools/build", "--progress=plain", "--label", SESSION_LABEL, tree]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode != 0, "the build did not fail"
-    return "\n".join(re.findall(r"^#\d+ \d+\.\d+ (.*)", done.stderr, re.MULTILINE))
 
 
 def lock(tree: Path) -> None:

@@ -1,5 +1,6 @@
 """Dockerfiles that start from the stages `build`, `run` and `full`, which are pulled from a registry."""
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -143,3 +144,28 @@ def test_the_stages_contain_no_app(pulled_stages: str) -> None:
 def test_the_image_of_this_repository_derives_from_the_same_stages(pulled_stages: str, image: str) -> None:
     layers = docker("image", "inspect", '--format={{join .RootFS.Layers " "}}', f"{pulled_stages}:run").split()
     assert docker("image", "inspect", '--format={{join .RootFS.Layers " "}}', image).split()[: len(layers)] == layers
+
+
+def test_a_base_image_from_a_registry_is_pulled_once_a_day(pulled_stages: str, tmp_path: Path) -> None:
+    base = f"{pulled_stages.removesuffix('/wsgi')}/base"
+    environment = os.environ | {"BASE_IMAGE": base, "XDG_CACHE_HOME": str(tmp_path)}
+
+    def publish(version: str) -> None:
+        made = ["docker", "build", "--tag", base, "--label", f"version={version}", "-"]
+        subprocess.run(made, input="FROM scratch\nLABEL a=b\n", text=True, check=True, capture_output=True)
+        docker("push", "--quiet", base)
+
+    def version_after_bootstrap() -> str:
+        subprocess.run([REPO / "tools/bootstrap"], env=environment, check=True, capture_output=True)
+        return docker("image", "inspect", "--format={{.Config.Labels.version}}", base)
+
+    publish("1")
+    docker("image", "rm", base)
+    assert version_after_bootstrap() == "1"
+    first = docker("image", "inspect", "--format={{.Id}}", base)
+    publish("2")
+    docker("tag", first, base)
+    assert version_after_bootstrap() == "1"
+    (tmp_path / "wsgi/pulled").write_text("yesterday")
+    assert version_after_bootstrap() == "2"
+    docker("image", "rm", "--force", base)

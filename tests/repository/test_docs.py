@@ -1,5 +1,6 @@
 """README and docs/ are true: commands run, files and links exist, tables are generated."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -68,8 +69,9 @@ def test_make_has_each_target_that_is_named(target: str) -> None:
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if line.startswith("docker build")])
 def test_each_build_command_builds(command: str, image: str) -> None:
-    """As written, except for the tag and this machine's certificates."""
+    """As written, except for the tag, this machine's certificates, and the day of the packages."""
     words = shlex.split(command.replace("-t wsgi", "-t wsgi-test"))
+    words.insert(2, f"--build-arg=PACKAGES_DATE={os.environ['PACKAGES_DATE']}")
     if "--secret" not in words:
         words[:2] = [str(REPO / "tools/build")]
     built = subprocess.run(words, cwd=REPO, capture_output=True, text=True)
