@@ -14,19 +14,19 @@ ARG RUN_PACKAGES="libexpat1 libnginx-mod-http-brotli-static libpython3-stdlib ng
 # --- packages: the versions that Debian's archive has now. `make image` asks for them once a day, by PACKAGES_DATE. The other
 # stages are built again only if a version has changed ---
 FROM ${BASE_IMAGE} AS packages
+COPY runtime/build/list-packages /usr/local/bin/
 ARG BUILD_PACKAGES
 ARG RUN_PACKAGES
 ARG PACKAGES_DATE=
-RUN apt-get update \
- && { apt-get --simulate dist-upgrade && apt-get --simulate install --no-install-recommends $BUILD_PACKAGES $RUN_PACKAGES; } > /tmp/steps \
- && grep '^Inst' /tmp/steps | sort -u > /packages
+RUN list-packages $BUILD_PACKAGES $RUN_PACKAGES > /packages
 
 # --- app-packages: the same for the packages.txt of the app. install-packages reports what cannot be installed ---
 FROM packages AS app-packages
 WORKDIR /app
 ARG SRC=src
 COPY ${SRC}/packages.txt* ./
-RUN [ ! -e packages.txt ] || sed 's/[#\r].*//' packages.txt | xargs apt-get --simulate install --no-install-recommends > steps || true
+# hadolint ignore=SC2046
+RUN [ ! -e packages.txt ] || list-packages $(sed 's/[#\r].*//' packages.txt) > versions || true
 
 # --- build: compilers, uWSGI, and both virtual environments ---
 FROM ${BASE_IMAGE} AS build

@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run dev image base update-check sbom stop logs status reload setup new test test-swarm test-kubernetes lint lock soak measure bench bench-full
+.PHONY: help run dev image base update-check audit sbom stop logs status reload setup new test test-swarm test-kubernetes lint lock soak measure bench bench-full
 export DOCKER_BUILDKIT = 1
 export IMAGE ?= wsgi
 export NAME ?= $(subst :,-,$(notdir $(IMAGE)))
@@ -31,6 +31,10 @@ base: ## Build the images that another Dockerfile can start from: wsgi:build, ws
 
 update-check: ## List packages of the image that are newer in Debian's archive; fail if there are any
 	@tools/update-check $(IMAGE)
+
+audit: ## List known vulnerabilities of the locked Python packages; fail if there are any
+	@tools/bootstrap tools
+	@.tools/bin/uv tool run pip-audit@2.10.1 --disable-pip --require-hashes --strict $(addprefix --requirement ,$(wildcard runtime/requirements.lock runtime/build/requirements.lock src/requirements.lock))
 
 sbom: ## Print the bill of materials of the image (CycloneDX, JSON)
 	@docker run --rm --interactive --network none --entrypoint python3 $(IMAGE) -I - < tools/sbom.py
