@@ -51,8 +51,8 @@ def test_a_container_with_a_terminal_serves(start: Start) -> None:
 # --- Content ---
 
 
-def test_the_image_has_at_most_135_mb(image: str) -> None:
-    assert int(docker("image", "inspect", "--format={{.Size}}", image)) <= 135_000_000
+def test_the_image_has_at_most_133_mb(image: str) -> None:
+    assert int(docker("image", "inspect", "--format={{.Size}}", image)) <= 133_000_000
 
 
 @pytest.mark.parametrize("tool", ["gcc", "cc", "pip", "pip3", "make"])
