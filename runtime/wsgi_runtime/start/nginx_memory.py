@@ -13,7 +13,7 @@ BASE_BYTES = 80 * MB
 """Memory that is not available to requests in Nginx."""
 
 MIN_REQUESTS = 1024
-"""Lowest bound of concurrent requests without HTTPS, at every memory limit: 1,000 slow clients must not stop the service."""
+"""Lowest bound of concurrent requests without HTTPS: 1,000 slow clients must not stop the service."""
 
 CONNECTION_BYTES = 16 * KB
 """Memory of a request without its buffers, in Nginx and in the kernel."""
