@@ -19,8 +19,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from conftest import certificate
-from wsgi_runtime import environment, healthcheck
-from wsgi_runtime import values as values_file
+from wsgi_runtime import environment
 from wsgi_runtime.start import computed, field_types, files, sources
 from wsgi_runtime.start.limits import Limits
 from wsgi_runtime.start.load import BadSettings, load
@@ -92,7 +91,7 @@ fuzzed = hypothesis_settings(
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Folder of the secrets, of the profile and of the rendered files, without settings in the environment."""
+    """Folder of the secrets and of the profile, without settings in the environment."""
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(f"{name}_FILE", raising=False)
@@ -103,11 +102,6 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for module in field_types, sources:
         monkeypatch.setattr(module, "CONFIG", tmp_path)
     (tmp_path / "profiles/production.yaml").write_text("{}")
-    monkeypatch.setattr(files, "RUN", tmp_path / "run")
-    monkeypatch.setattr(files, "METRICS", tmp_path / "run/metrics")
-    monkeypatch.setattr(environment, "PROFILE_SECRETS", tmp_path / "run/profile-secrets")
-    monkeypatch.setattr(healthcheck, "ADDRESS", tmp_path / "run/health")
-    monkeypatch.setattr(values_file, "FILE", tmp_path / "run/values.json")
     return tmp_path
 
 
