@@ -32,7 +32,8 @@ SETTLE_SECONDS = 65
 
 UPLOAD = bytes(5_000_000)
 STREAM_BYTES = 1000
-MAX_GROWTH_KILOBYTES = 8192
+MAX_GROWTH_KILOBYTES = 16384
+"""The app reads bodies of 5 MB as a whole, sometimes several at once."""
 
 LOOK = """
 for process in /proc/[0-9]*; do
