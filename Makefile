@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run dev image base update-check audit sbom stop logs status reload setup new test test-swarm test-kubernetes lint lock soak measure bench bench-full
+.PHONY: help run dev image base update-check audit sbom stop logs status reload setup new test test-swarm test-kubernetes lint lock faults soak measure bench bench-full
 export DOCKER_BUILDKIT = 1
 export IMAGE ?= wsgi
 export NAME ?= $(subst :,-,$(notdir $(IMAGE)))
@@ -8,6 +8,7 @@ export HTTPS_PORT ?= 443
 export TLS
 export DEBUGPY
 ROUNDS ?= 20
+MINUTES ?= 60
 KUBERNETES_BUILD ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wsgi-kubernetes-1.20
 
 help: ## List these targets
@@ -75,9 +76,12 @@ lock: ## Write the lock files again, with hashes
 	@tools/bootstrap tools
 	@tools/lock
 
-soak: setup ## Measure faults, and repeat their tests (ROUNDS=20)
-	@.venv/bin/python tools/soak.py $(ROUNDS)
+faults: setup ## Measure faults, and repeat their tests (ROUNDS=20)
+	@.venv/bin/python tools/faults.py $(ROUNDS)
 	@.venv/bin/python -m bench.overview
+
+soak: setup ## Run a container with everything on, and print what has grown (MINUTES=60)
+	@.venv/bin/python tools/soak.py $(MINUTES)
 
 measure: image ## Print size, memory and startup time of the image
 	@python3 tools/measure.py

@@ -1,6 +1,6 @@
 """Speed, memory and faults as a picture and three figures for README, and tables for two pages of docs/.
 
-`python -m bench.overview` writes them from bench/results.json (make bench) and bench/faults.json (make soak).
+`python -m bench.overview` writes them from bench/results.json (make bench) and bench/faults.json (make faults).
 """
 
 import json

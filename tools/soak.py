@@ -1,147 +1,183 @@
-"""Measure faults into bench/faults.json, then run the fault tests several times: tools/soak.py ROUNDS.
+"""Run a container for a while with everything on, and compare it with its beginning: tools/soak.py MINUTES.
 
-ROUNDS may be 0. `python -m bench.overview` writes the tables of docs/operations.md from the file.
+Prints file descriptors and memory of each kind of process, and the files in /run and /tmp, before and after. The exit
+code is 1 if file descriptors or files were left, or a process has grown.
 """
 
-import json
-import subprocess
+import itertools
+import re
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
+from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 
 REPO = Path(__file__).parent.parent
 sys.path[:0] = [str(REPO / "tests"), str(REPO / "tests/helpers")]
 
-from conftest import Container, build, docker, lay_out, until  # noqa: E402
-from load import SLOW, load  # noqa: E402
-from processes import FAULTY, counts, kill, processes  # noqa: E402
+from admin_port import admin_get, ip  # noqa: E402
+from conftest import Container, build, certificate, docker, until  # noqa: E402
+from load_client import Outcomes, client, connect_to  # noqa: E402
+from processes import FAULTY, NAMES, counts, kill  # noqa: E402
 
-FAULTS = REPO / "bench/faults.json"
+WARM_UP_SECONDS = 90
+"""Everything happens once before the first look."""
 
-MEASUREMENTS = 5
-"""Measurements of each fault."""
+SETTLE_SECONDS = 65
+"""Pause before a look: Nginx's cache loader runs for the first 60 s after a start."""
 
-MEASURE_SECONDS = 3
-"""Duration of a measurement of latency."""
+UPLOAD = bytes(5_000_000)
+STREAM_BYTES = 1000
+MAX_GROWTH_KILOBYTES = 16384
+"""The app reads bodies of 5 MB as a whole, sometimes several at once."""
 
-CONNECT_SECONDS = 2.5
-"""Time in which slowhttptest opens its connections."""
+LOOK = """
+for process in /proc/[0-9]*; do
+    memory=$(sed -n 's/^VmRSS:[^0-9]*\\([0-9]*\\).*/\\1/p' $process/status)
+    [ -r $process/fd ] && echo "$(ls $process/fd | wc -l) $memory $(tr '\\0' ' ' < $process/cmdline)"
+done
+find /run /tmp ! -type d
+"""
 
-
-@contextmanager
-def running(image: str, *options: str, command: tuple[str, ...] = ()) -> Iterator[Container]:
-    """Run a container of the app in tests/apps/faulty."""
-    container = Container(image, (FAULTY, "--env=PROCESSES=2", *options), command, publish=True)
-    try:
-        until(lambda: container.answers("/quick"), "it answers")
-        yield container
-    finally:
-        docker("rm", "--force", container.id)
-
-
-def death(image: str, name: str) -> tuple[float, int]:
-    """Kill a process under the load of 16 clients; return the longest time without a response and the lost requests."""
-    with running(image) as container:
-        before = counts(container)
-        with load(container) as clients:
-            clients.until_answered(2000)
-            killed = kill(container, name)
-            until(lambda: killed not in processes(container, name) and counts(container) == before, "it is replaced")
-            clients.until_answered(2000)
-        return clients.silence, len(clients.lost)
+PROGRAMS = NAMES | {
+    "PID 1": r"wsgi_runtime\.pid1",
+    "log": r"wsgi_runtime\.log",
+    "admin": r"wsgi_runtime\.admin",
+}
 
 
-def stop(image: str) -> tuple[float, int]:
-    """Stop under the load of 16 clients with requests of 50 ms; return the time it took, and the lost requests."""
-    with running(image) as container:
-        with load(container, path="/sleep?s=0.05") as clients:
-            clients.until_answered(200)
-            began = time.monotonic()
-            docker("stop", container.id)
-            taken = time.monotonic() - began
-        return taken, len(clients.lost)
+class Soak:
+    """A container of the app in tests/apps/faulty, and what happens to it."""
+
+    def __init__(self, container: Container, folder: Path) -> None:
+        self.container = container
+        self.done: Counter[str] = Counter()
+        self.outcomes: Outcomes = []
+        self._folder = folder
+        self._victims = itertools.cycle(NAMES)
+        self._stopped = threading.Event()
+
+    def run(self, seconds: float) -> None:
+        """Do everything for a time."""
+        self._stopped.clear()
+        events: list[tuple[float, Callable[[], object]]] = [
+            *((1, self.upload), (3, self.stream), (5, self.scrape)),
+            *((60, self.reload), (45, self.kill), (75, self.renew)),
+        ]
+        threads = [threading.Thread(target=self._repeat, args=event) for event in events]
+        url = f"https://{ip(self.container)}"
+        threads += [
+            threading.Thread(target=client, args=(url, "/quick", number % 2 == 0, 0.05, self._stopped, self.outcomes))
+            for number in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        self._stopped.wait(seconds)
+        self._stopped.set()
+        for thread in threads:
+            thread.join()
+
+    def _repeat(self, pause: float, event: Callable[[], object]) -> None:
+        while not self._stopped.wait(pause):
+            try:
+                event()
+                self.done[event.__name__] += 1
+            except (OSError, HTTPException, AssertionError):  # It was in flight in a process that was killed.
+                self.done[f"{event.__name__}, failed"] += 1
+
+    def _request(self, method: str, path: str, body: bytes | None = None) -> None:
+        connection = connect_to(f"https://{ip(self.container)}")
+        try:
+            connection.request(method, path, body)
+            connection.getresponse().read(STREAM_BYTES)
+        finally:
+            connection.close()
+
+    def upload(self) -> None:
+        """Send a body that Nginx writes to a file."""
+        self._request("POST", "/quick", UPLOAD)
+
+    def stream(self) -> None:
+        """Read the beginning of a response without end."""
+        self._request("GET", "/stream?live")
+
+    def scrape(self) -> None:
+        """Read the metrics."""
+        admin_get(self.container, "/metrics")
+
+    def reload(self) -> None:
+        """Replace uWSGI."""
+        docker("kill", "--signal=HUP", self.container.id)
+
+    def kill(self) -> None:
+        """Kill the next kind of process."""
+        kill(self.container, next(self._victims))
+
+    def renew(self) -> None:
+        """Replace the certificate."""
+        certificate(self._folder)
+
+    def look(self) -> tuple[dict[str, tuple[int, int, int]], set[str]]:
+        """Return number, most file descriptors and most KB of each kind of process; and the files."""
+        until(lambda: counts(self.container)["uWSGI master"] == 1, "one uWSGI is left", 120)
+        time.sleep(SETTLE_SECONDS)
+        lines = self.container.exec("sh", "-c", LOOK).splitlines()
+        rows = [match.groups() for line in lines if (match := re.match(r"(\d+) (\d+) (.*)", line))]
+        found = {}
+        for name, pattern in PROGRAMS.items():
+            own = [(int(files), int(memory)) for files, memory, command in rows if re.search(pattern, command)]
+            found[name] = len(own), max(files for files, _ in own), max(memory for _, memory in own)
+        return found, {line for line in lines if line.startswith("/")}
 
 
-def reload(image: str) -> tuple[float, int]:
-    """Reload under the load of 16 clients; return the time until only new processes answer, and the lost requests."""
-    with running(image) as container:
-        old = {container.get("/quick").text for _ in range(20)}
-        with load(container) as clients:
-            began = time.monotonic()
-            docker("kill", "--signal=HUP", container.id)
-            until(lambda: not old & {container.get("/quick").text for _ in range(20)}, "new processes answer")
-            taken = time.monotonic() - began
-        return taken, len(clients.lost)
+def table(before: dict[str, tuple[int, int, int]], after: dict[str, tuple[int, int, int]]) -> str:
+    """Return the comparison as a Markdown table."""
+    rows = ["| process | number | file descriptors | memory |", "| --- | --- | --- | --- |"]
+    for name, (number, files, memory) in before.items():
+        then = after[name]
+        rows.append(
+            f"| {name} | {number}, {then[0]} | {files}, {then[1]} | {memory / 1024:.1f} MB, {then[2] / 1024:.1f} MB |"
+        )
+    return "\n".join(rows)
 
 
-def measured(fault: str, measure: Callable[[], tuple[float, int]]) -> dict[str, Any]:
-    """Measure a fault several times; return the seconds and the lost requests of each time."""
-    seconds, lost = zip(*(measure() for _ in range(MEASUREMENTS)), strict=True)
-    print(f"{fault}: {seconds} s, lost {lost}", flush=True)
-    return {"seconds": [round(value, 3) for value in seconds], "lost": lost}
-
-
-def slow_clients(image: str, kind: str, command: tuple[str, ...]) -> dict[str, Any]:
-    """Return the ratios of the p99 of 4 ordinary clients beside slow ones to that without, and the lost requests."""
-    ratios, lost = [], 0
-    for _ in range(MEASUREMENTS):
-        with running(image, command=command) as container:
-            with load(container, clients=4) as before:
-                time.sleep(MEASURE_SECONDS)
-            words = ["slowhttptest", *SLOW[kind].split(), "-l", "7", "-u", container.url("/quick")]
-            slow = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-            time.sleep(CONNECT_SECONDS)
-            with load(container, clients=4) as beside:
-                time.sleep(MEASURE_SECONDS)
-            slow.wait()
-        lost += len(beside.lost)
-        if beside.answered:
-            ratios.append(beside.percentile(0.99) / before.percentile(0.99))
-    print(f"beside {kind}, {command[:1] or 'ours'}: p99 {ratios} times, lost {lost}", flush=True)
-    return {"ratios": [round(value, 2) for value in ratios], "lost": lost}
-
-
-def measure_all() -> dict[str, Any]:
-    """Return the measurements of all faults, and of gunicorn's sync workers beside slow clients."""
-    image = build()
-    faults = {
-        f"`kill -9` of the {name}": measured(name, lambda name=name: death(image, name))
-        for name in ("uWSGI worker", "uWSGI master", "nginx worker", "nginx master")
-    }
-    faults["`docker stop`"] = measured("stop", lambda: stop(image))
-    faults["reload"] = measured("reload", lambda: reload(image))
-    with tempfile.TemporaryDirectory() as tree:
-        gunicorn = build(lay_out(Path(tree), "faulty", **{"requirements.txt": "gunicorn==27.*\n"}))
-    sync = ("gunicorn", "--bind=0.0.0.0:80", "--workers=5", "routes:app")
-    slow = {
-        kind: {
-            "this template": slow_clients(image, kind, ()),
-            "gunicorn, 5 sync workers": slow_clients(gunicorn, kind, sync),
-        }
-        for kind in SLOW
-    }
-    return {"when": datetime.now(UTC).date().isoformat(), "faults": faults, "slow clients": slow}
-
-
-def main(rounds: int) -> None:
-    """Write the measurements, then print the result of each round."""
-    FAULTS.write_text(json.dumps(measure_all(), indent=1) + "\n")
-    passed = 0
-    tests = ["tests/start/test_start.py", *(f"tests/pid1/test_{name}.py" for name in ("deaths", "stop", "reload"))]
-    for number in range(1, rounds + 1):
-        done = subprocess.run([sys.executable, "-m", "pytest", "-q", *tests], cwd=REPO, capture_output=True, text=True)
-        passed += done.returncode == 0
-        print(f"round {number}: {done.stdout.splitlines()[-1]}", flush=True)
-        if done.returncode:
-            print(done.stdout)
-    if rounds:
-        print(f"{passed} of {rounds} rounds passed")
+def main(minutes: float) -> int:
+    """Run the soak and print its result; return the exit code."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        certificate(folder)
+        tls = f"--volume={folder}:/tls:ro", "--env=TLS_CERT=/tls/tls.crt", "--env=TLS_KEY=/tls/tls.key"
+        hardened = "--read-only", "--volume=/tmp", "--tmpfs=/run", "--cap-drop=ALL", "--memory=512m"
+        options = (*tls, *hardened, FAULTY, "--env=PROCESSES=2", "--env=CACHE=on", "--env=ACCESS_LOG=off")
+        container = Container(build(), options, (), publish=True).wait()
+        try:
+            soak = Soak(container, folder)
+            soak.run(WARM_UP_SECONDS)
+            before, files = soak.look()
+            soak.run(minutes * 60)
+            after, files_after = soak.look()
+        finally:
+            docker("rm", "--force", "--volumes", container.id)
+    outcomes = Counter(outcome for _, _, outcome in soak.outcomes)
+    print(f"{minutes:g} minutes, {datetime.now(UTC).date().isoformat()}. First value: before; second value: after.\n")
+    print(table(before, after))
+    print(f"\nrequests: {dict(outcomes)}\nevents: {dict(soak.done)}")
+    print(
+        f"files left in /run and /tmp: {sorted(files_after - files) or 'none'}; removed: {sorted(files - files_after)}"
+    )
+    grown = [
+        name
+        for name, (number, descriptors, memory) in before.items()
+        if after[name][:2] > (number, descriptors) or after[name][2] > memory + MAX_GROWTH_KILOBYTES
+    ]
+    print(f"grown: {', '.join(grown) or 'none'}")
+    return 1 if grown or files_after - files else 0
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    sys.exit(main(float(sys.argv[1])))

@@ -7,6 +7,7 @@ PID 1 imports this module, so it uses the standard library only.
 import contextlib
 import os
 import re
+import reprlib
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -78,8 +79,15 @@ def from_files(
             found[name] = _text(Path(path), name)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            problems[name] = f"{variable} is {path!r}: {reason}"
+            problems[name] = f"{variable} is {shown(path)}: {reason}"
     return found, problems
+
+
+def shown(value: object) -> str:
+    """Return a value for an error message, without its middle if it is long."""
+    shortened = reprlib.Repr()
+    shortened.maxstring = shortened.maxother = 200
+    return shortened.repr(value)
 
 
 def files(folder: Path) -> list[Path]:

@@ -65,6 +65,7 @@ def client(url: str, path: str, keep_alive: bool, pause: float, stopped: threadi
             connection.close()
         if pause:
             stopped.wait(pause)
+    connection.close()
 
 
 def main(clients: int, path: str, keep_alive: str, pause: float, urls: list[str]) -> None:

@@ -249,7 +249,7 @@ def test_a_response_shorter_than_its_content_length_is_not_cached(scripted: Cont
 def test_the_cache_is_bounded_by_its_number_of_keys(memory: int, in_memory: bool) -> None:
     """Nginx enforces max_size only every 10 s, but the size of keys_zone at once."""
     spool = nginx_memory.Spool(in_memory, 0)
-    sizes = nginx_memory.sizes(memory, True, 4, 65536, 10 << 20, spool)
+    sizes = nginx_memory.sizes(memory, True, False, 4, 65536, 10 << 20, spool)
     keys = int(sizes["CACHE_ZONE"].removesuffix("k")) * 1024 // 128
     largest = next(size for size in range(100_000, 0, -1) if re.fullmatch(sizes["CACHE_LENGTH"], str(size)))
     assert keys * largest <= (memory // 8 if in_memory else 600 << 20)

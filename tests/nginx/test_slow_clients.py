@@ -22,7 +22,7 @@ FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
 @pytest.mark.parametrize("kind", SLOW)
 def test_slow_clients_neither_stall_nor_fail_the_requests_of_others(start: Start, kind: str) -> None:
-    """`make soak` measures how much slower these requests are."""
+    """`make faults` measures how much slower these requests are."""
     container = start(FAULTY).wait()
     slow_clients = int(re.search(r"-c (\d+)", SLOW[kind])[1])
     command = ["slowhttptest", *SLOW[kind].split(), "-l", "6", "-u", container.url("/quick")]

@@ -80,6 +80,7 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         **nginx_memory.sizes(
             limit.memory,
             limit.memory_from != "the machine",
+            settings.TLS_CERT is not None,
             math.ceil(limit.cpus),
             max_files,
             settings.max_body_bytes,

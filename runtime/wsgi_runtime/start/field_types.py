@@ -4,7 +4,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError, ValidationInfo
 
 from wsgi_runtime import APP, CONFIG, prestart
 from wsgi_runtime.environment import SECRETS
@@ -12,6 +12,15 @@ from wsgi_runtime.start import formation
 
 NGINX_PATHS = ("/.container", "/.protected")
 """Paths that nginx.conf uses itself."""
+
+MAX_PATH = 200
+"""Characters of a path."""
+
+MAX_POLICY = 3000
+"""Characters of CSP. Nginx reads arguments of up to 4,096 bytes (NGX_CONF_BUFFER)."""
+
+MAX_SECRET_BYTES = 100_000
+"""A variable has to be smaller than 128 KB (wsgi_runtime/environment.py)."""
 
 # Quotes, backslashes, dollar signs and control characters would end or change a quoted string of nginx.
 DIRECTIVE = r" *(?:[a-z]+(?:-[a-z]+)+|sandbox)(?: [ !#%-:<-\[\]-~]*)?"
@@ -41,7 +50,20 @@ def _debugpy_is_installed(port: int) -> int:
 def _networks(text: str) -> str:
     if "%" in text:
         raise ValueError("addresses with a scope, such as fe80::1%eth0, are not supported")
-    return " ".join(str(ip_network(word)) for word in text.replace(",", " ").split())
+    try:
+        return " ".join(str(ip_network(word)) for word in text.replace(",", " ").split())
+    except ValueError:
+        raise ValueError("must be addresses or networks, as in 10.0.0.0/8, fd00::/8, without host bits") from None
+
+
+def _can_be_a_variable(secret: SecretStr) -> SecretStr:
+    try:
+        size = len(secret.get_secret_value().encode())
+    except UnicodeEncodeError:  # os.environ has bytes that are not UTF-8 as surrogates
+        size = MAX_SECRET_BYTES
+    if size >= MAX_SECRET_BYTES or "\0" in secret.get_secret_value():
+        raise ValueError("must be UTF-8 text of less than 100 KB, without NUL")
+    return secret
 
 
 def _is_free(path: str) -> str:
@@ -94,11 +116,13 @@ Profile = Annotated[str, AfterValidator(_profile_exists)]
 Formation = Annotated[str, BeforeValidator(_text_of_yaml), AfterValidator(formation.check)]
 Greenlets = Annotated[int, Field(ge=0, le=100_000), AfterValidator(_gevent_is_installed)]
 Networks = Annotated[str, AfterValidator(_networks)]
+Secret = Annotated[SecretStr, AfterValidator(_can_be_a_variable)]
 StaticIndex = Annotated[Literal["off", "on", "fallback"], BeforeValidator(_word_of_switch)]
 AppName = Annotated[
     str,
     Field(
         pattern=r"^[A-Za-z_][A-Za-z0-9_.]*(?::[A-Za-z_][A-Za-z0-9_.]*(?:\(.*\))?)?$",
+        max_length=1000,
         title="auto, or module:name, as in main:app",
     ),
 ]
@@ -108,14 +132,19 @@ PlainPath = Annotated[
     str,
     Field(
         pattern=r"^/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-]$",
-        title="an absolute path of letters, digits and . _ ~ -, without a slash at its end",
+        max_length=MAX_PATH,
+        title=f"an absolute path of up to {MAX_PATH} letters, digits and . _ ~ -, without a slash at its end",
     ),
 ]
 UrlPath = Annotated[PlainPath, AfterValidator(_is_free)]
 StaticFolder = Annotated[PlainPath, AfterValidator(_is_static_folder)]
 PemFile = Annotated[
     str,
-    Field(pattern=r"^/[A-Za-z0-9._/-]+$", title="an absolute path of letters, digits and . _ -"),
+    Field(
+        pattern=r"^/[A-Za-z0-9._/-]+$",
+        max_length=MAX_PATH,
+        title=f"an absolute path of up to {MAX_PATH} letters, digits and . _ -",
+    ),
     BeforeValidator(_path_of_secret),
 ]
 BodySize = Annotated[
@@ -132,7 +161,8 @@ Policy = Annotated[
     str,
     Field(
         pattern=rf"^(?:off|minimal|strict|{DIRECTIVE}(?:;{DIRECTIVE})*;? *)$",
-        title="off, minimal, strict, or a policy such as default-src 'self'",
+        max_length=MAX_POLICY,
+        title=f"off, minimal, strict, or a policy of up to {MAX_POLICY} characters, such as default-src 'self'",
     ),
     BeforeValidator(_text_of_yaml),
 ]

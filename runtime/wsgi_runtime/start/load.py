@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from wsgi_runtime.environment import shown
 from wsgi_runtime.start.settings import Settings, names
 from wsgi_runtime.start.sources import Problem
 
@@ -44,7 +45,7 @@ def _problems(detail: Any) -> list[str]:
     schema = Settings.model_json_schema(by_alias=False)["properties"][name]
     if detail["type"] != "value_error":
         reason = f"must be {_takes(schema)}"
-    value = "(hidden)" if schema.get("format") == "password" or "SecretStr" in str(schema) else repr(detail["input"])
+    value = "(hidden)" if "'format': 'password'" in str(schema) else shown(detail["input"])
     given = next((each for each in names(name) if os.environ.get(each)), name)
     return [f"{given} is {value}: {reason}"]
 

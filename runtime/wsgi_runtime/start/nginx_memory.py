@@ -13,10 +13,25 @@ BASE_BYTES = 80 * MB
 """Memory that is not available to requests in Nginx."""
 
 MIN_REQUESTS = 1024
-"""Lowest bound of concurrent requests, at every memory limit: 1,000 slow clients must not stop the service."""
+"""Lowest bound of concurrent requests without HTTPS: 1,000 slow clients must not stop the service."""
 
 CONNECTION_BYTES = 16 * KB
 """Memory of a request without its buffers, in Nginx and in the kernel."""
+
+TLS_BYTES = 32 * KB
+"""Memory of a TLS connection in OpenSSL."""
+
+SOCKET_BYTES = 208 * KB
+"""Data that the socket between Nginx and uWSGI holds (net.core.wmem_default)."""
+
+MIN_TLS_REQUESTS = 64
+"""Lowest bound of concurrent requests with HTTPS, for limits below 128 MB."""
+
+MIN_CONNECTIONS = 1088
+"""Lowest bound of connections: 1,000 clients that are slow to send their headers have no request yet."""
+
+MAX_STREAMS = 128
+"""Nginx's default of http2_max_concurrent_streams."""
 
 MAX_CONCURRENT = 65535
 """Largest number that limit_conn accepts."""
@@ -84,19 +99,22 @@ def below(limit: int) -> str:
     return f"[0-{int(digits[0]) - 1}]?\\d{{1,{len(digits) - 1}}}"
 
 
-def sizes(memory: int, limited: bool, cpus: int, files: int, max_body: int, spool: Spool) -> dict[str, str]:
+def sizes(memory: int, limited: bool, tls: bool, cpus: int, files: int, max_body: int, spool: Spool) -> dict[str, str]:
     """Return the values for Nginx's files.
 
-    `memory` is in bytes; `limited` is False if only the machine limits it. `max_body` is in bytes; 0 is any size.
+    `memory` is in bytes; `limited` is False if only the machine limits it. `tls` is True with HTTPS. `max_body` is in
+    bytes; 0 is any size.
     """
     row = next(row for row in BUFFERS if memory >= row.memory)
     uploads = min(memory // 8, spool.size // 2 or memory // 8) if spool.in_memory else 0
     requests = MAX_CONCURRENT
     if limited:
-        fitting = (memory - BASE_BYTES - uploads) * 7 // 8 // row.request_bytes
-        requests = min(requests, max(MIN_REQUESTS, fitting))
+        # Over HTTP/2, a client that never reads needs no connection for each request.
+        request_bytes = row.request_bytes + (TLS_BYTES + SOCKET_BYTES if tls else 0)
+        fitting = (memory - BASE_BYTES - uploads) * 7 // 8 // request_bytes
+        requests = min(requests, max(MIN_TLS_REQUESTS if tls else MIN_REQUESTS, fitting))
     # A request that waits for the app has two connections: to the client and to uWSGI.
-    connections = min(files // 2, 4096, 2 * requests + 64)
+    connections = min(files // 2, 4096, max(2 * requests + 64, MIN_CONNECTIONS))
     # One worker may hold all connections, while the others are idle.
     workers = max(1, min(cpus, memory // (256 * MB))) if limited else cpus
     # A complete upload that waits for the app holds a socket buffer of 208 KB.
@@ -111,6 +129,11 @@ def sizes(memory: int, limited: bool, cpus: int, files: int, max_body: int, spoo
         "NGINX_CONNECTIONS": str(connections),
         "REQUESTS_KEY": "requests" if limited else "",
         "REQUESTS_MAX": str(requests),
+        # One connection takes at most an eighth of the requests.
+        "HTTP2_STREAMS": str(max(1, min(MAX_STREAMS, requests // 8))),
+        # A GET over HTTP/2 may have a body of unknown length, which neither limit_conn nor client_max_body_size tells
+        # from one without a body.
+        "HTTP2": "off" if spool.in_memory else "on",
         "UPLOADS_LARGE": str(min(MAX_CONCURRENT, max(1, large))),
         "UPLOADS_MEDIUM": str(min(MAX_CONCURRENT, max(1, medium))),
         "UPLOADS_MEDIUM_LENGTH": below(MEDIUM_UPLOAD_BYTES),

@@ -163,7 +163,7 @@ class Settings(BaseModel):
         description="port on which debugpy lets a debugger attach; needs `DEBUG=on`, `PROCESSES=1`, and an image that "
         "was built with `--build-arg DEBUGPY=on`; REQUEST_TIMEOUT is then a day; 0: off",
     )
-    SECRET_KEY: SecretStr | None = Field(
+    SECRET_KEY: types.Secret | None = Field(
         None,
         description="key for signing sessions; the app reads it from its environment, as `src/routes.py` does; without "
         "it Flask's sessions fail with an error",

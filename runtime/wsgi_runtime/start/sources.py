@@ -2,13 +2,12 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from wsgi_runtime import CONFIG, environment
-from wsgi_runtime.environment import SECRETS, files
+from wsgi_runtime.environment import SECRETS, files, shown
 
 COMMON_NAMES = {"ACCESS_LOG", "APP", "CACHE", "DEBUG", "PORT", "PRELOAD", "PRESTART", "PROFILE"}
 """Settings whose NAME_FILE an app may use for a file of its own, such as CACHE_FILE=/tmp/cache.db."""
@@ -58,8 +57,8 @@ def secrets(names: set[str]) -> dict[str, str]:
 
 def profile(name: str) -> dict[str, Any]:
     """Return the settings of a profile; if the profile has an error, PROFILE with the Problem."""
-    path = Path(CONFIG / "profiles" / f"{name}.yaml")
-    if not path.is_file():  # Settings checks the name
+    path = next((path for path in (CONFIG / "profiles").glob("*.yaml") if path.stem == name), None)
+    if not path:  # Settings checks the name
         return {}
     try:
         content = yaml.safe_load(path.read_text())
@@ -78,7 +77,7 @@ def conflicts(source: Mapping[str, Any], settings: Iterable[list[str]]) -> dict[
     """Return a Problem for each setting that has two values in `source`; `settings` are the names of each setting."""
     found = {}
     for names in settings:
-        given = [f"{name} is {source[name]!r}" for name in names if source.get(name) not in (None, "")]
+        given = [f"{name} is {shown(source[name])}" for name in names if source.get(name) not in (None, "")]
         if len({str(source[name]) for name in names if source.get(name) not in (None, "")}) > 1:
             found[names[0]] = Problem(f"{' and '.join(given)}: both set the same setting; remove one of them")
     return found

@@ -96,6 +96,8 @@ def app(environ, start_response):
     action = environ["PATH_INFO"].rsplit("/", 1)[-1]
     headers = [("Content-Type", "text/plain")]
     if action in ("stream", "stall"):
+        if environ["QUERY_STRING"] == "live":
+            headers.append(("X-Accel-Buffering", "no"))
         start_response("200 OK", headers)
         return {"stream": stream, "stall": stall}[action](environ)
     if action in PATHS:
