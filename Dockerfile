@@ -24,7 +24,8 @@ RUN list-packages $BUILD_PACKAGES $RUN_PACKAGES > /packages
 FROM packages AS app-packages
 WORKDIR /app
 ARG SRC=src
-COPY ${SRC}/packages.txt* ./
+# podman refuses a COPY that matches no file: another file comes with it.
+COPY runtime/build/list-packages ${SRC}/packages.txt* ./
 # hadolint ignore=SC2046
 RUN [ ! -e packages.txt ] || list-packages $(sed 's/[#\r].*//' packages.txt) > versions || true
 
@@ -90,10 +91,11 @@ ENV PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_PYTHON=/venv/bin/python3
 # --- app: src/ and its packages. The files that name packages come first: an edit of code installs nothing again ---
 FROM build AS app
 ARG SRC=src
-COPY ${SRC}/packages*.txt ${SRC}/requirements* ${SRC}/constraints* ${SRC}/pyproject.toml* ${SRC}/uv.lock* /app/
+# install-app is copied with them because podman refuses a COPY that matches no file.
+COPY runtime/build/install-app ${SRC}/packages*.txt ${SRC}/requirements* ${SRC}/constraints* ${SRC}/pyproject.toml* ${SRC}/uv.lock* /app/
 # `make dev DEBUGPY=5678` installs debugpy. No other image contains it.
 ARG DEBUGPY=
-RUN --mount=type=secret,id=ca install-app
+RUN --mount=type=secret,id=ca ./install-app && rm install-app
 COPY ${SRC} /app
 RUN --mount=type=secret,id=ca prepare-app
 

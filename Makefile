@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run dev image base update-check audit sbom stop logs status reload setup new test test-swarm test-kubernetes lint lock faults soak measure bench bench-full
+.PHONY: help run dev image base update-check audit sbom stop logs status reload setup new test test-swarm test-kubernetes test-podman lint lock faults soak measure bench bench-full
 export DOCKER_BUILDKIT = 1
 export IMAGE ?= wsgi
 export NAME ?= $(subst :,-,$(notdir $(IMAGE)))
@@ -64,6 +64,10 @@ test-swarm: setup ## Test deploy/swarm/ on three engines of this machine (5 minu
 test-kubernetes: setup ## Test deploy/kubernetes/ on three nodes of this machine (builds Kubernetes first: 20 minutes, 4 GB)
 	@tests/clusters/kubernetes-build "$(KUBERNETES_BUILD)"
 	@KUBERNETES_BUILD="$(KUBERNETES_BUILD)" .venv/bin/python -m pytest -s tests/clusters/test_kubernetes.py
+
+test-podman: setup ## Test the commands of docs/platforms.md with podman, of root and of another user (5 minutes)
+	@tools/bootstrap podman
+	@.venv/bin/python -m pytest -s tests/platforms/test_podman.py
 
 lint: setup ## Check the code and the configuration files
 	@tools/lint

@@ -127,6 +127,25 @@ def test_a_hardened_container_of_another_user_with_small_limits_serves_and_stops
     assert served.exit_code() == 0
 
 
+def test_a_user_who_may_not_open_port_80_gets_78_and_a_message_with_the_fix(start: Start) -> None:
+    """As podman, CRI-O and older containerd start containers."""
+    refused = start("--sysctl=net.ipv4.ip_unprivileged_port_start=1024")
+    assert refused.exit_code() == 78
+    (line,) = refused.lines
+    assert "PORT is 80" in line["message"]
+    assert "set PORT to 1024 or above" in line["message"]
+
+
+def test_any_user_of_group_0_serves_another_port_where_port_80_is_not_allowed(start: Start) -> None:
+    """As OpenShift starts containers, with users that are not in /etc/passwd."""
+    options = ("--user=1000650000:0", "--sysctl=net.ipv4.ip_unprivileged_port_start=1024", "--env=PORT=8080")
+    served = start(*HARDENED, *options, publish=False)
+    until(lambda: "spawned: 'admin'" in served.log, "a worker serves")
+    assert served.exec("healthcheck").startswith("healthy")
+    docker("stop", served.id)
+    assert served.exit_code() == 0
+
+
 @pytest.mark.parametrize("options", [(), ("--user=0",)])
 def test_no_process_runs_as_root_even_if_the_container_is_started_as_root(
     start: Start, options: tuple[str, ...]

@@ -155,7 +155,8 @@ def port_problem(name: str, port: int) -> list[str]:
             probe.bind(("", port))
         except OSError as error:
             reason = {
-                errno.EACCES: f"only root may open ports below 1024 here; set {name} to 1024 or above",
+                errno.EACCES: f"the container's user may not open it here; set {name} to 1024 or above, "
+                "or start the container with --sysctl net.ipv4.ip_unprivileged_port_start=0",
                 errno.EADDRINUSE: f"another program uses this port; set another {name}",
             }.get(error.errno or 0, str(error))
             return [f"{name} is {port}: {reason}"]
