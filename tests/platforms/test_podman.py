@@ -112,8 +112,6 @@ def podman(request: pytest.FixtureRequest) -> Iterator[Podman]:
         podman.close()
 
 
-
-
 def test_the_image_has_a_health_check(podman: Podman) -> None:
     assert "healthcheck" in podman.run("podman image inspect --format '{{.HealthCheck}}' wsgi").stdout
 
