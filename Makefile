@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run dev image base update-check audit sbom stop logs status reload setup new test test-swarm test-kubernetes test-podman lint lock faults soak measure bench bench-full
+.PHONY: help run dev image base update-check audit sbom stop logs status reload setup new test test-swarm test-kubernetes test-podman test-arm64 lint lock faults soak measure bench bench-full
 export DOCKER_BUILDKIT = 1
 export IMAGE ?= wsgi
 export NAME ?= $(subst :,-,$(notdir $(IMAGE)))
@@ -12,7 +12,7 @@ MINUTES ?= 60
 KUBERNETES_BUILD ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wsgi-kubernetes-1.20
 
 help: ## List these targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 run: image ## Build the image and serve it on port 80 (PORT=8080 for another; TLS=1 adds HTTPS, self-signed)
 	@tools/run run
@@ -68,6 +68,11 @@ test-kubernetes: setup ## Test deploy/kubernetes/ on three nodes of this machine
 test-podman: setup ## Test the commands of docs/platforms.md with podman, of root and of another user (5 minutes)
 	@tools/bootstrap podman
 	@.venv/bin/python -m pytest -s tests/platforms/test_podman.py
+
+test-arm64: setup ## Test the image for arm64, by emulation (an hour for the first run, 2 GB)
+	@tools/bootstrap arm64
+	@tests/platforms/arm64 "$(ARM64_IMAGES)" tests/platforms/test_arm64.py tests/worker/test_wsgi_environment.py \
+		tests/worker/test_wsgi_server.py tests/nginx/test_static.py
 
 lint: setup ## Check the code and the configuration files
 	@tools/lint

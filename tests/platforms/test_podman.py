@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -90,9 +90,16 @@ class Podman:
         """Return the body of the response on the published port, empty if there is none."""
         return self.run(f"curl --silent --fail --max-time 5 http://127.0.0.1:8080{path}").stdout
 
+    def until(self, condition: Callable[[], object], what: str) -> None:
+        """Wait until a condition holds; if it does not, show the container's log."""
+        try:
+            until(condition, what, STEP_SECONDS, pause=0.2)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log}") from None
+
     def until_served(self) -> None:
         """Wait until the app answers."""
-        until(lambda: '"ada"' in self.get("/hello/ada"), f"the app answers\n{self.log}", STEP_SECONDS)
+        self.until(lambda: '"ada"' in self.get("/hello/ada"), "the app answers")
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["root", "rootless"])
@@ -126,7 +133,7 @@ def test_each_run_command_serves_is_healthy_reloads_and_stops_with_0(podman: Pod
     podman(f"podman healthcheck run {NAME}")
     assert 'href="/static/style.' in podman.get("/")
     podman(f"podman kill --signal HUP {NAME}")
-    until(lambda: podman.get("/hello/ada") and "takes over" in podman.log, "the app is loaded again", STEP_SECONDS)
+    podman.until(lambda: podman.get("/hello/ada") and "takes over" in podman.log, "the app is loaded again")
     podman(f"podman stop {NAME}")
     assert podman.state() == "exited 0"
 
@@ -143,7 +150,7 @@ def test_files_that_the_app_writes_to_a_folder_of_the_user_belong_to_the_user(po
 
 def test_port_80_without_a_setting_ends_with_78_and_names_port(podman: Podman) -> None:
     podman.start("podman run -p 8080:80 wsgi")
-    until(lambda: podman.state() == "exited 78", "the container has exited with 78", STEP_SECONDS)
+    podman.until(lambda: podman.state() == "exited 78", "the container has exited with 78")
     assert "PORT is 80" in podman.log
     assert "ip_unprivileged_port_start" in podman.log
 

@@ -24,7 +24,7 @@ OPTIONAL_FILES = (
 )
 """Files that an app may have, and the demo app has not."""
 
-TARGETS = re.findall(r"^([a-z-]+):", (REPO / "Makefile").read_text(), re.MULTILINE)
+TARGETS = re.findall(r"^([a-z0-9-]+):", (REPO / "Makefile").read_text(), re.MULTILINE)
 MAX_README_LINES = 150
 
 
@@ -62,7 +62,7 @@ def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
             assert not anchor or anchor in anchors(target), link
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:`|^)make ([a-z-]+)", TEXT, re.MULTILINE))))
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:`|^)make ([a-z0-9-]+)", TEXT, re.MULTILINE))))
 def test_make_has_each_target_that_is_named(target: str) -> None:
     assert target in TARGETS
 
