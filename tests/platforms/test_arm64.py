@@ -22,5 +22,5 @@ def test_it_serves_is_healthy_reloads_and_stops_with_0(start: Start, options: tu
     assert served.exec("healthcheck").startswith("healthy")
     docker("kill", "--signal=HUP", served.id)
     until(lambda: served.answers() and "takes over" in served.log, "the app is loaded again")
-    docker("stop", served.id)
+    docker("stop", "--time=100", served.id)
     assert served.exit_code() == 0
