@@ -403,9 +403,9 @@ def test_a_bad_value_is_reported_by_the_name_that_was_given(monkeypatch: pytest.
         ("LOG_FORMAT", "one of json, text"),
         ("MAX_BODY_SIZE", "a number of bytes, or a size such as 10m"),
         ("CSP", "off, minimal, strict, or a policy of up to 3000 characters, such as default-src 'self'"),
-        ("TLS_CERT", "an absolute path of up to 200 letters, digits and . _ -"),
+        ("TLS_CERT", "an absolute path of up to 255 letters, digits and . _ -"),
         ("RATE_LIMIT", "off, or a rate such as 20r/s or 100r/m"),
-        ("HEALTH_PATH", "an absolute path of up to 200 letters, digits and . _ ~ -, without a slash at its end"),
+        ("HEALTH_PATH", "an absolute path of up to 255 letters, digits and . _ ~ -, without a slash at its end"),
     ],
 )
 def test_a_bad_value_is_reported_with_what_the_setting_takes(

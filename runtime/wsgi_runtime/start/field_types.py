@@ -13,8 +13,8 @@ from wsgi_runtime.start import formation
 NGINX_PATHS = ("/.container", "/.protected")
 """Paths that nginx.conf uses itself."""
 
-MAX_PATH = 200
-"""Characters of a path."""
+MAX_PATH = 255
+"""Characters of a path, as of a file's name (NAME_MAX)."""
 
 MAX_POLICY = 3000
 """Characters of CSP. Nginx reads arguments of up to 4,096 bytes (NGX_CONF_BUFFER)."""
