@@ -96,6 +96,8 @@ def test_a_stream_that_sends_data_again_and_again_may_exceed_request_timeout(ser
     assert processes(served, "uWSGI worker") == before
 
 
-def test_a_worker_that_wakes_up_does_not_interrupt_other_processes(served: Container) -> None:
+def test_a_program_that_wakes_up_does_not_interrupt_another(served: Container) -> None:
     """sched(7): threads of the policy SCHED_BATCH do not preempt others."""
     assert served.get("/policy").text == str(os.SCHED_BATCH)
+    policies = "cat /proc/[0-9]*/stat | grep -E '[(](nginx|python3|uwsgi)[)]' | sed 's/.*) //' | cut -d' ' -f39"
+    assert set(served.exec("sh", "-c", policies).split()) == {str(os.SCHED_BATCH)}

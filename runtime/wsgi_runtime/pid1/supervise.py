@@ -4,6 +4,7 @@ This file connects the parts. Each has its own state and a tick(), which takes i
 """
 
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -131,6 +132,9 @@ def main() -> int:
     logs.take_over()
     options = Options(values.read())
     options.realize(["--configuration", str(CONFIG / "supervisord.ini")])
+    with contextlib.suppress(OSError):  # a sandbox may lack it
+        # All programs inherit it: when one wakes up, it does not interrupt another (sched(7)). This saves CPU time.
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     container = Container(options)
     with contextlib.suppress(ExitNow):
         container.main()

@@ -45,7 +45,6 @@ settings = values.read()
 logging.set_up(settings["LOG_LEVEL"])
 board = scoreboard.Scoreboard()
 os.set_inheritable(scoreboard.SCOREBOARD_FD, False)
-serve.interrupt_nobody()
 
 
 def load():

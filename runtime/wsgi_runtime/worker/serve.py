@@ -1,6 +1,5 @@
 """The part of a WSGI server that uWSGI lacks: it calls the app and checks its responses (PEP 3333)."""
 
-import contextlib
 import os
 import resource
 import signal
@@ -27,12 +26,6 @@ CSP = "content-security-policy"
 
 FAILED = [("Content-Type", "text/plain; charset=utf-8"), ("X-Accel-Redirect", "@app_failed")]
 """Headers of the response if the app raises an exception: Nginx replaces it by its error page."""
-
-
-def interrupt_nobody() -> None:
-    """Let threads that wake up wait for Nginx and for each other (SCHED_BATCH of sched(7)): this saves CPU time."""
-    with contextlib.suppress(OSError):  # a sandbox may lack it
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 class Core:
