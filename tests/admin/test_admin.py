@@ -158,7 +158,7 @@ def test_a_request_that_hangs_is_in_flight_until_its_worker_is_killed_and_counte
     until(lambda: status(container)["errors"], "the error is shown")
     error = status(container)["errors"][0]
     assert (error["status"], error["path"]) == (504, "/sleep/60.0")
-    assert error["request_id"] in container.log
+    until(lambda: error["request_id"] in container.log, "the request is logged")
 
 
 def test_requests_that_wait_for_a_worker_are_counted(start: Callable[..., Container], metrics_image: str) -> None:
