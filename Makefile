@@ -9,7 +9,9 @@ export TLS
 export DEBUGPY
 ROUNDS ?= 20
 MINUTES ?= 60
-KUBERNETES_BUILD ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wsgi-kubernetes-1.20
+CACHE = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+KUBERNETES_BUILD ?= $(CACHE)/wsgi-kubernetes-1.20
+ARM64_IMAGES ?= $(CACHE)/wsgi-arm64
 
 help: ## List these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 22

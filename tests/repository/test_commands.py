@@ -113,6 +113,12 @@ def test_make_dev_mounts_src_and_uses_the_development_profile(name: str) -> None
     assert docker("exec", name, "cat", "/app/routes.py") == (REPO / "src/routes.py").read_text().strip()
 
 
+def test_every_variable_of_the_makefile_has_a_value() -> None:
+    targets = re.findall(r"^([a-z0-9-]+):", (REPO / "Makefile").read_text(), re.MULTILINE)
+    printed = make("--warn-undefined-variables", "--dry-run", *targets, "DIR=..", "XDG_CACHE_HOME=/cache")
+    assert (printed.returncode, printed.stderr) == (0, "")
+
+
 def test_make_new_copies_the_template_to_the_folder(tmp_path: Path) -> None:
     assert "name the folder" in make("new").stderr
     made = make("new", f"DIR={tmp_path / 'my-app'}")
