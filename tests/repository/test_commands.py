@@ -126,6 +126,17 @@ def test_make_new_copies_the_template_to_the_folder(tmp_path: Path) -> None:
     assert (tmp_path / "my-app/src/routes.py").is_file()
 
 
+def test_a_copy_of_a_clone_follows_the_repository_of_the_clone_even_a_bare_one(tmp_path: Path) -> None:
+    origin, clone = tmp_path / "origin.git", tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", "--bare", REPO, origin], check=True)
+    subprocess.run(["git", "clone", "--quiet", origin, clone], check=True)
+    shutil.copy(REPO / "tools/new", clone / "tools")
+    (clone / ".tools").symlink_to(REPO / ".tools")
+    made = subprocess.run([clone / "tools/new", tmp_path / "my-app"], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    assert str(origin) in (tmp_path / "my-app/.copier-answers.yml").read_text()
+
+
 def test_bootstrap_prints_nothing_if_nothing_is_missing(image: str) -> None:
     """The fixture has built the image, so there are an engine and a base image."""
     done = subprocess.run([REPO / "tools/bootstrap"], capture_output=True, text=True, timeout=10)

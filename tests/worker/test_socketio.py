@@ -25,4 +25,6 @@ def test_clients_hear_what_one_says(options: tuple[str, ...], clients: int, star
     container = start("--env=PROCESSES=1", *options, image=chat).wait()
     heard = container.exec("run", "python", "client.py", str(clients), "http://127.0.0.1")
     assert heard.endswith("all have heard it"), heard
-    assert not [line for line in container.lines if line["level"] not in ("info", "debug")]
+    problems = [line["message"] for line in container.lines if line["level"] not in ("info", "debug")]
+    # Engine.IO warns of a client's last poll if it arrives after the client's own message that it leaves.
+    assert not [message for message in problems if "Session is disconnected" not in message]
