@@ -113,3 +113,44 @@ def test_overdue_requests_are_ended(start: Start, app: App) -> None:
     before = answer(container)[2]
     assert container.get("/sleep").status_code == 504
     until(lambda: answer(container)[2] != before, "the worker is replaced")
+
+
+OPENS = """
+import os, select, socket, sqlite3, threading, time
+selector = select.epoll()
+selector.register(0)
+listening = socket.create_server(("127.0.0.1", 0))
+connected = socket.create_connection(listening.getsockname())
+database = sqlite3.connect("/tmp/app.db")
+database.execute("create table if not exists t (x)")
+log = open("/tmp/app.log", "a")
+threading.Thread(target=time.sleep, args=(9999,), name="poller", daemon=True).start()
+"""
+
+
+def test_what_cannot_be_shared_is_named_if_the_app_is_preloaded(start: Start, app: App) -> None:
+    container = start(app(OPENS + CODE), "--env=PRELOAD=on").wait()
+    until(lambda: "PRELOAD is on" in container.log, "a warning is logged")
+    warning = next(line["message"] for line in container.lines if line["level"] == "warning")
+    for opened in "/tmp/app.db", "connection to ('127.0.0.1', ", "socket:", "eventpoll", "thread poller":
+        assert opened in warning
+    assert "app.log" not in warning
+    assert answer(container)[1] != answer(container)[2], "the master has loaded the app"
+
+
+def test_auto_loads_such_an_app_in_each_worker(start: Start, app: App, tmp_path: Path) -> None:
+    container = start(app(OPENS + CODE), "--env=PRELOAD=auto", "--env=PROCESSES=2", *HARDENED).wait()
+    until(lambda: "each worker loads the app (PRELOAD=auto)" in container.log, "the reason is logged")
+    for _ in range(10):
+        _, imported_in, pid, *_ = answer(container)
+        assert imported_in == pid
+    (tmp_path / "routes.py").write_text(CODE.replace("VERSION = 1", "VERSION = 2"))
+    docker("kill", "--signal=HUP", container.id)
+    until(lambda: answer(container)[0] == 2, "the new code serves")
+    assert answer(container)[1] != answer(container)[2], "this version is preloaded"
+
+
+def test_auto_preloads_other_apps(start: Start, app: App) -> None:
+    container = start(app(CODE), "--env=PRELOAD=auto").wait()
+    assert answer(container)[1] != answer(container)[2]
+    assert "PRELOAD" not in container.log

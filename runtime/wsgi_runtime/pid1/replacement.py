@@ -51,7 +51,7 @@ class Replacement:
         self._logger = logger
         self._retirement = Retirement(values)
         self._config = copy.copy(group.processes[CURRENT].config)
-        self._preload = values["PRELOAD"] == "1"
+        self._preload = values["PRELOAD"] != "0"
         self._reason = ""
         self._loading_since = self._warned_at = self._retry_at = 0.0
         self._retry_seconds = MIN_RETRY_SECONDS

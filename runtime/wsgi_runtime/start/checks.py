@@ -90,7 +90,7 @@ def preload_problems(environ: Mapping[str, str], settings: Settings) -> list[str
     """Return the problems of variables that start uWSGI's mules or spooler, which lack the app's functions then."""
     names = [name for name in environ if re.fullmatch("UWSGI_(MULES|FARM|SPOOLER.*)", name)]
     reason = f"otherwise only uWSGI's workers load the app. Or use a process type in {procfile.PATH}"
-    return [] if settings.PRELOAD else [f"{name} needs PRELOAD=on: {reason}" for name in names]
+    return [] if settings.PRELOAD is True else [f"{name} needs PRELOAD=on: {reason}" for name in names]
 
 
 def tiangolo_problems(environ: Mapping[str, str], settings: Settings) -> list[str]:

@@ -55,7 +55,7 @@ def values(settings: Settings, limit: limits.Limits) -> dict[str, str]:
         "HEALTH_PATH": settings.URL_PREFIX + settings.HEALTH_PATH,
         "WEB_PROCESSES": str(types[WEB]),
         "PROCESS_TYPES": " ".join(name for name in types if name != WEB),
-        "LAZY_APPS": "false" if settings.PRELOAD else "true",
+        "LOADING": "preload" if settings.PRELOAD else "lazy",
         "PORTS": " ".join(named[name] for name in ports(named)),
         # In development, an edit of a static file is served at once.
         "OPEN_FILE_CACHE": "off" if settings.DEBUG else "max=1000",

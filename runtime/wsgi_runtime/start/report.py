@@ -10,7 +10,7 @@ def report(settings: Settings, values: dict[str, str]) -> list[dict[str, str]]:
     """Return name, value and origin of each setting. Secrets are hidden. `values` has the value of `auto`."""
     rows = []
     for name, value in settings:
-        shown = values.get(name, "") + (" (auto)" if value == "auto" else "")
+        shown = values.get(name, "") + (" (auto)" if value == "auto" != values.get(name) else "")
         if isinstance(value, bool):
             shown = "on" if value else "off"
         elif isinstance(value, SecretStr):

@@ -67,10 +67,10 @@ class Settings(BaseModel):
         description="gevent greenlets of each uWSGI process, instead of threads; needs gevent in `requirements.txt`; "
         "0: off",
     )
-    PRELOAD: bool = Field(
+    PRELOAD: bool | types.Auto = Field(
         False,
-        description="`on` or `off`: uWSGI loads the app once and forks its processes from there, which saves memory; "
-        "the app must not open connections or start threads while it is imported",
+        description="`on`: uWSGI loads the app once and forks its processes from there, which saves memory; the app "
+        "must not open connections or start threads while it is imported; `auto`: not if it does so; or `off`",
     )
     PRESTART: bool = Field(True, description="`on` or `off`: run `prestart.sh` before the app starts, if there is one")
     REQUEST_TIMEOUT: types.Seconds = Field(

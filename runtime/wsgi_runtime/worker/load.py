@@ -1,4 +1,4 @@
-"""Load the app. uWSGI runs this file in each worker, or once in its master if PRELOAD is on, and serves its `app`.
+"""Load the app. uWSGI runs this file in each worker (lazy-apps), or once in its master (PRELOAD), and serves its `app`.
 
 As long as no worker of this uWSGI instance has loaded the app, a failure ends the instance with LOAD_FAILED. After
 that, a worker that fails is started again after a pause, while the other workers serve.
@@ -27,7 +27,7 @@ def import_ours():
     import time
 
     from wsgi_runtime import APP, fingerprints, logs, scoreboard, values
-    from wsgi_runtime.worker import debugger, find, hooks, logging, serve
+    from wsgi_runtime.worker import debugger, find, hooks, logging, serve, unshareable
 
     sys.path[:] = path
     # Modules of the app with these names are imported when the app asks for them.
@@ -35,16 +35,17 @@ def import_ours():
     for imported in set(sys.modules) - before:
         if imported.partition(".")[0] in names:
             del sys.modules[imported]
-    return time, APP, fingerprints, logs, scoreboard, values, debugger, find, hooks, logging, serve
+    return time, APP, fingerprints, logs, scoreboard, values, debugger, find, hooks, logging, serve, unshareable
 
 
 for variable in "UWSGI_ORIGINAL_PROC_NAME", "UWSGI_RELOADS":  # uWSGI sets these for itself
     os.environ.pop(variable, None)
-time, APP, fingerprints, logs, scoreboard, values, debugger, find, hooks, logging, serve = import_ours()
+time, APP, fingerprints, logs, scoreboard, values, debugger, find, hooks, logging, serve, unshareable = import_ours()
 settings = values.read()
 logging.set_up(settings["LOG_LEVEL"])
 board = scoreboard.Scoreboard()
 os.set_inheritable(scoreboard.SCOREBOARD_FD, False)
+is_lazy = "lazy-apps" in uwsgi.opt
 
 
 def load():
@@ -64,10 +65,13 @@ def preload():
     """Load the app in the master; return the callable for uWSGI. Each worker that is forked then begins to serve."""
     bank = server = None
     hooks.install(lambda: name_of_worker(bank))
+    before = unshareable.found()
     try:
         app = import_app(announce=True)
     except BaseException:
         fail(LOAD_FAILED)
+    if opened := unshareable.found() - before:
+        check_preload(", ".join(sorted(opened)))
     postfork_hook = getattr(uwsgi, "post_fork_hook", None)
 
     def begin_to_serve() -> None:
@@ -85,6 +89,21 @@ def preload():
         return server(environ, start_response)  # type: ignore[misc]
 
     return app_of_worker
+
+
+def check_preload(opened: str) -> None:
+    """Log what the app has opened in the master. With PRELOAD=auto, start uWSGI again: its workers load the app."""
+    if settings["PRELOAD"] != "auto":
+        log(
+            "warning",
+            f"PRELOAD is on, and the app has opened this while it was imported: {opened}. Workers lack the threads and "
+            "share the rest. Open it in a function of uwsgidecorators.postfork, or set PRELOAD=auto",
+        )
+        return
+    if settings["LOG_LEVEL"] in ("debug", "info"):
+        log("info", f"each worker loads the app (PRELOAD=auto), which has opened this while it was imported: {opened}")
+    os.set_inheritable(scoreboard.SCOREBOARD_FD, True)
+    os.execv("/usr/local/bin/uwsgi", ["uwsgi", "--ini", "/run/uwsgi.ini", "--ini", "/run/uwsgi.ini:lazy"])
 
 
 def claim_worker():
@@ -105,7 +124,7 @@ def claim_worker():
     worker.starts += 1
     for slot in worker.slots:
         slot.since = 0
-    if worker.early_deaths >= MAX_EARLY_DEATHS and not bank.has_served() and settings["PRELOAD"] == "0":
+    if worker.early_deaths >= MAX_EARLY_DEATHS and not bank.has_served() and is_lazy:
         sys.stderr.write(f"a worker died {worker.early_deaths} times while it loaded the app\n")
         os._exit(LOAD_FAILED)
     if worker.early_deaths > 1:
@@ -130,7 +149,7 @@ def import_app(announce: bool):
         if settings["URL_PREFIX"] and app.config.get("APPLICATION_ROOT") == "/":
             app.config["APPLICATION_ROOT"] = settings["URL_PREFIX"]  # the path of its session cookie
     if announce and settings["LOG_LEVEL"] in ("debug", "info"):
-        os.write(logging.STDOUT, logs.line("info", "uwsgi", f"loaded the app {name}"))
+        log("info", f"loaded the app {name}")
     return app
 
 
@@ -162,22 +181,23 @@ def fail(exit_code: int):
     """Log the exception that is being handled, and end this process."""
     error = sys.exception()
     if isinstance(error, find.AppNotFound):
-        log_critical(str(error))
+        log("critical", str(error))
     elif not isinstance(error, KeyboardInterrupt):  # the master ends this worker, because another one has failed
         sys.excepthook(*sys.exc_info())
     file = getattr(error, "filename", None)
     unreadable = file and os.path.exists(file) and not os.access(file, os.R_OK)  # noqa: PTH110
     if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS) and file and not unreadable:
-        log_critical(
+        log(
+            "critical",
             f"{file} is not writable: the app can write to /tmp, /data and other volumes. For a folder in "
-            "/app, put `mkdir -p FOLDER && chmod g+w FOLDER` into prebuild.sh, and mount a volume there"
+            "/app, put `mkdir -p FOLDER && chmod g+w FOLDER` into prebuild.sh, and mount a volume there",
         )
     os._exit(exit_code)
 
 
-def log_critical(message: str) -> None:
-    """Log why the app cannot be loaded."""
-    os.write(logging.STDOUT, logs.line("critical", "uwsgi", message))
+def log(level: str, message: str) -> None:
+    """Log a message in the name of uWSGI."""
+    os.write(logging.STDOUT, logs.line(level, "uwsgi", message))
 
 
-app = preload() if settings["PRELOAD"] == "1" else load()
+app = load() if is_lazy else preload()
