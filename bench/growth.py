@@ -56,7 +56,7 @@ def main() -> None:
         write_files(files)
         curves: dict[str, dict[int, Any]] = {}
         for what, setting, numbers, case in (
-            ("processes", "WEB_CONCURRENCY", PROCESSES, HELLO),
+            ("processes", "PROCESSES", PROCESSES, HELLO),
             ("threads, each request computes", "THREADS", THREADS, HELLO),
             ("threads, each request waits", "THREADS", THREADS, CASES["wait"]),
         ):
