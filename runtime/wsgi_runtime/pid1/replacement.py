@@ -16,6 +16,7 @@ from supervisor.states import ProcessStates
 
 from wsgi_runtime.pid1.banks import CURRENT, NEXT, Banks
 from wsgi_runtime.pid1.options import OOM_SCORES
+from wsgi_runtime.pid1.orphans import children
 from wsgi_runtime.pid1.retirement import Retirement
 
 MAX_LOADING_SECONDS = 600
@@ -117,7 +118,7 @@ class Replacement:
         elif seconds > MAX_LOADING_SECONDS:
             self._retire(NEXT)
             self._failed(f"it has not loaded the app within {MAX_LOADING_SECONDS} s")
-        elif seconds > MAX_STARTING_SECONDS and not self._preload and not any(worker.starts for worker in bank.workers):
+        elif seconds > MAX_STARTING_SECONDS and not self._preload and not _has_workers(process, bank):
             self._retire(NEXT)
             self._failed("its workers could not be started")
         elif time.monotonic() - self._warned_at > WARNING_SECONDS:
@@ -154,3 +155,11 @@ class Replacement:
         self._logger.error(f"the new uWSGI failed, the old code keeps serving: {reason}")
         self._retry_at = time.monotonic() + self._retry_seconds
         self._retry_seconds = min(2 * self._retry_seconds, MAX_RETRY_SECONDS)
+
+
+def _has_workers(process: Any, bank: Any) -> bool:
+    """Return True if the master has forked a worker, which may take long until it writes to the scoreboard."""
+    try:
+        return bool(children(process.pid)) or any(worker.starts for worker in bank.workers)
+    except OSError:  # some kernels and sandboxes have no such file
+        return True

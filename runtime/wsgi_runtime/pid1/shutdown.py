@@ -5,7 +5,6 @@ import enum
 import math
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 from supervisor.states import ProcessStates, SupervisorStates
@@ -13,6 +12,7 @@ from supervisor.states import ProcessStates, SupervisorStates
 from wsgi_runtime import RUN
 from wsgi_runtime.pid1.listeners import Listeners
 from wsgi_runtime.pid1.options import Options
+from wsgi_runtime.pid1.orphans import children
 
 STOPPING_FILE = RUN / "stopping"
 """While this file exists, the health check gets a 503."""
@@ -124,8 +124,7 @@ class Shutdown:
         for process in self._processes():
             if process.state == ProcessStates.STOPPING and process.group.config.name not in self._process_types:
                 with contextlib.suppress(OSError):
-                    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-                    for pid in (process.pid, *map(int, children)):
+                    for pid in (process.pid, *children(process.pid)):
                         os.kill(pid, process.config.stopsignal)
 
     def _processes(self) -> list[Any]:
