@@ -354,12 +354,15 @@ def app(environ, start_response):
     ("configure", "expected"),
     [
         ("logging.basicConfig(level=logging.DEBUG)", {"debug": "debug", "warning": "warning"}),
-        ("logging.basicConfig(format='mine %(message)s')", {"mine warning": "warning"}),
+        (
+            "logging.basicConfig(format='mine %(message)s', level='DEBUG')",
+            {"mine debug": "debug", "mine warning": "warning"},
+        ),
         (
             "logging.config.dictConfig({'version': 1, 'handlers': {'h': {'class': 'logging.StreamHandler', 'stream':"
             " 'ext://sys.stdout', 'formatter': 'f'}}, 'formatters': {'f': {'format': 'mine %(message)s'}},"
             " 'root': {'handlers': ['h'], 'level': 'DEBUG'}})",
-            {"mine debug": "info", "mine warning": "info"},
+            {"mine debug": "debug", "mine warning": "warning"},
         ),
     ],
     ids=["a level", "a format", "dictConfig"],
@@ -367,7 +370,7 @@ def app(environ, start_response):
 def test_the_apps_own_logging_configuration_is_honored(
     start: Start, app: Callable[[str], str], configure: str, expected: dict[str, str]
 ) -> None:
-    """Its lines are wrapped in lines of the schema, with the request id."""
+    """Its lines are wrapped in lines of the schema, with the request id and the level of the record."""
     container = start(app(OWN.format(configure=configure, more=", logging.config"))).wait()
     found = of_request(container, container.get("/").headers["X-Request-ID"], len(expected) + 1)
     assert {line["message"]: line["level"] for line in found if line["source"] == "app"} == expected

@@ -3,6 +3,7 @@
 It is set up before the app is imported, so that the app can configure its own logging.
 """
 
+import contextvars
 import fcntl
 import json
 import logging
@@ -49,8 +50,29 @@ def _unlock_after_fork() -> None:
     _lock = threading.RLock()
 
 
+_record_level = contextvars.ContextVar[str | None]("record_level", default=None)
+"""Level of the record that a handler is handling."""
+
+
+def _level_name(number: int) -> str:
+    """Return the name of a level. A custom level becomes the next lower one."""
+    return logs.LEVELS[max(0, min(number // 10 - 1, len(logs.LEVELS) - 1))]
+
+
 def _print(level: str) -> Callable[[str], None]:
-    return lambda message: _write(logs.line(level, "app", message, **_request_fields()))
+    return lambda message: _write(logs.line(_record_level.get() or level, "app", message, **_request_fields()))
+
+
+def _handle(self: logging.Handler, record: logging.LogRecord) -> Any:
+    """Replace logging.Handler.handle: lines that a handler of the app's prints get the level of the record."""
+    token = _record_level.set(_level_name(record.levelno))
+    try:
+        return _original_handle(self, record)
+    finally:
+        _record_level.reset(token)
+
+
+_original_handle = logging.Handler.handle
 
 
 STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -69,8 +91,7 @@ class Formatter(logging.Formatter):
             extra, message = {}, record.getMessage()
         fields: dict[str, Any] = {
             "time": logs.timestamp(record.created),
-            # A custom level becomes the next lower one.
-            "level": logs.LEVELS[max(0, min(record.levelno // 10 - 1, len(logs.LEVELS) - 1))],
+            "level": _level_name(record.levelno),
             "source": "app",
             "message": message,
             "logger": record.name,
@@ -133,6 +154,7 @@ def set_up(level: str) -> None:
     logging.root.addHandler(handler)
     logging.root.setLevel(level.upper())
     logging.basicConfig = _basic_config
+    logging.Handler.handle = _handle  # type: ignore[method-assign]
     logging.captureWarnings(True)
     # At its end the interpreter restores sys.__stdout__, while threads of an orphaned worker still serve requests.
     sys.stdout = sys.__stdout__ = logs.text_stream(STDOUT, _print("info"))  # type: ignore[misc]
