@@ -23,8 +23,8 @@ SLOT_BYTES = 256
 REQUEST_BYTES = 168
 """Bytes of a slot for the request's ID and path; the endpoint follows them."""
 
-NOT_STARTED, LOADING, SERVING = range(3)
-"""States of a worker: no process yet, importing the app, taking requests."""
+NOT_STARTED, LOADING, SERVING, FAILED = range(4)
+"""States of a worker: no process yet, importing the app, taking requests, could not import the app."""
 
 _TWO_DOUBLES = struct.Struct("=dd")
 
@@ -133,6 +133,10 @@ class Bank(Record):
     def is_serving(self) -> bool:
         """Return True if every worker has loaded the app and is alive."""
         return all(worker.state == SERVING and exists(worker.pid) for worker in self.workers)
+
+    def is_loading(self) -> bool:
+        """Return True if a worker is importing the app."""
+        return any(worker.state == LOADING and exists(worker.pid) for worker in self.workers)
 
     def has_served(self) -> bool:
         """Return True if a worker has ever loaded the app."""

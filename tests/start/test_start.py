@@ -47,6 +47,31 @@ def test_an_app_that_fails_to_import_ends_the_container_with_22_within_5_seconds
     assert expected in str(error.get("exc_info", error["message"]))
 
 
+ONE_AT_A_TIME = """
+import os, pathlib, time
+
+try:
+    pathlib.Path("/tmp/table").touch(exist_ok=False)
+except FileExistsError:
+    if time.time() - os.stat("/tmp/table").st_mtime < 2:
+        raise
+while time.time() - os.stat("/tmp/table").st_mtime < 2:
+    time.sleep(0.1)
+
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b"served"]
+"""
+
+
+def test_a_worker_that_fails_beside_one_that_loads_the_app_does_not_end_the_container(start: Start, app: App) -> None:
+    """As when both create the tables of a new database: the second finds them when it tries again."""
+    container = start(app(ONE_AT_A_TIME), "--env=PROCESSES=2").wait()
+    until(lambda: container.log.count("ready in") == 2, "both workers serve")
+    assert container.get("/").text == "served"
+    assert "FileExistsError" in container.log
+
+
 def test_an_app_that_crashes_the_interpreter_while_it_is_imported_ends_the_container(start: Start, app: App) -> None:
     container = start(app("import ctypes\nctypes.string_at(0)\n"))
     assert container.exit_code(15) not in (0, 78)

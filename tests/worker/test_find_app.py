@@ -197,14 +197,10 @@ def test_the_traceback_of_an_app_that_cannot_be_imported_is_logged(run: Callable
     assert "/app/package/__init__.py" in str(error["exc_info"])
 
 
-def test_the_log_says_where_an_app_can_write_and_shows_no_traceback_of_workers_that_end_with_it(
-    run: Callable[..., Container],
-) -> None:
-    code = "import time, uwsgi\nif uwsgi.worker_id() == 1: open('app.log', 'w')\ntime.sleep(60)\n"
-    container = run({"routes.py": code}, "--env=PROCESSES=2")
+def test_the_log_says_where_an_app_can_write(run: Callable[..., Container]) -> None:
+    container = run({"routes.py": "open('app.log', 'w')\n"}, "--env=PROCESSES=2")
     assert container.exit_code() == 22
     assert "app.log is not writable: the app can write to /tmp" in container.log
-    assert "KeyboardInterrupt" not in container.log
 
 
 def test_an_app_that_may_not_read_a_file_gets_no_advice_on_writing(run: Callable[..., Container]) -> None:

@@ -1,7 +1,7 @@
 """Load the app. uWSGI runs this file in each worker (lazy-apps), or once in its master (PRELOAD), and serves its `app`.
 
-As long as no worker of this uWSGI instance has loaded the app, a failure ends the instance with LOAD_FAILED. After
-that, a worker that fails is started again after a pause, while the other workers serve.
+If no worker of this uWSGI instance can load the app, the instance ends with LOAD_FAILED. If one can, a worker that
+fails is started again, with growing pauses, while the others serve.
 """
 
 # mypy: disable-error-code="no-untyped-call, no-untyped-def"
@@ -55,8 +55,12 @@ def load():
     try:
         app = import_app(announce=uwsgi.worker_id() == worker.starts == 1)
     except BaseException:
-        # If another worker has loaded the app, a deployment may be copying its files right now: try again.
-        fail(1 if bank.has_served() else LOAD_FAILED)
+        report_failure()
+        worker.state = scoreboard.FAILED
+        # Of two workers that create the same tables at once, one may fail. It tries again if the other succeeds.
+        while bank.is_loading():
+            time.sleep(0.05)
+        os._exit(1 if bank.has_served() else LOAD_FAILED)
     call_postfork_functions(getattr(uwsgi, "post_fork_hook", None))
     return serve_app(app, worker)
 
@@ -69,7 +73,8 @@ def preload():
     try:
         app = import_app(announce=True)
     except BaseException:
-        fail(LOAD_FAILED)
+        report_failure()
+        os._exit(LOAD_FAILED)
     if opened := unshareable.found() - before:
         check_preload(", ".join(sorted(opened)))
     postfork_hook = getattr(uwsgi, "post_fork_hook", None)
@@ -114,7 +119,7 @@ def claim_worker():
     while not (bank := board.of_master(uwsgi.masterpid())):
         time.sleep(0.01)
     worker = bank.workers[uwsgi.worker_id() - 1]
-    died_early = worker.state == scoreboard.LOADING or (
+    died_early = worker.state in (scoreboard.LOADING, scoreboard.FAILED) or (
         worker.state == scoreboard.SERVING
         and worker.requests == worker.served
         and time.monotonic() - worker.loaded_at < EARLY_SECONDS
@@ -177,8 +182,8 @@ def serve_app(app, worker):
     return server
 
 
-def fail(exit_code: int):
-    """Log the exception that is being handled, and end this process."""
+def report_failure() -> None:
+    """Log the exception that is being handled."""
     error = sys.exception()
     if isinstance(error, find.AppNotFound):
         log("critical", str(error))
@@ -192,7 +197,6 @@ def fail(exit_code: int):
             f"{file} is not writable: the app can write to /tmp, /data and other volumes. For a folder in "
             "/app, put `mkdir -p FOLDER && chmod g+w FOLDER` into prebuild.sh, and mount a volume there",
         )
-    os._exit(exit_code)
 
 
 def log(level: str, message: str) -> None:
