@@ -204,6 +204,7 @@ SNIPPETS = {
     "nginx-http.conf": "map $arg_who $greeting { default hello; ada servus; }\n",
     "nginx-server.conf": 'location = /greeting { return 200 "$greeting\\n"; }\n'
     "location = /slow { uwsgi_cache_lock on; uwsgi_pass unix:/run/uwsgi.sock; }\n"
+    "location = /old { return 301 /greeting; }\n"
     "location = /own { include nginx/uwsgi_params; uwsgi_param HTTP_X_OWN 1; uwsgi_pass unix:/run/uwsgi.sock; }\n",
 }
 
@@ -226,6 +227,12 @@ def test_the_app_can_add_directives_to_http_and_to_server(start: Start, own: Pat
     with ThreadPoolExecutor(10) as clients:
         path = "/slow?header=Cache-Control:max-age=60&sleep=0.5"
         assert {response.text for response in clients.map(container.get, [path] * 10)} == {"call 1"}
+
+
+def test_redirects_of_the_apps_directives_lead_to_the_public_port(start: Start, own: Path) -> None:
+    container = start(f"--volume={own}:/app:ro").wait()
+    assert container.get("/old", allow_redirects=False).headers["Location"] == "/greeting"
+    assert container.get("/old?").text == "hello\n"
 
 
 def test_a_location_of_the_app_that_includes_uwsgi_params_has_our_params_and_hidden_headers(
