@@ -368,12 +368,33 @@ def test_variables_that_kubernetes_sets_for_a_service_named_uwsgi_are_dropped(na
 
 @pytest.mark.parametrize(
     ("name", "setting"),
-    [("UWSGI_THREADS", "the setting THREADS"), ("UWSGI_PROCESSES", "the setting PROCESSES"), ("UWSGI_MASTER", "")],
+    [
+        ("UWSGI_THREADS", "the setting THREADS"),
+        ("UWSGI_PROCESSES", "the setting PROCESSES"),
+        ("UWSGI_LAZY_APPS", "the setting PRELOAD"),
+        ("UWSGI_MASTER", ""),
+    ],
 )
 def test_an_option_of_uwsgi_that_uwsgi_ini_sets_is_an_error_that_names_our_setting(name: str, setting: str) -> None:
     (problem,) = checks.uwsgi_variables({name: "2"})
     assert problem.startswith(f"{name} has no effect: ")
     assert setting in problem
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("UWSGI_APP", "; did you mean the setting APP?"),
+        ("UWSGI_REQUEST_TIMEOUT", "; did you mean the setting REQUEST_TIMEOUT?"),
+        ("UWSGI_PROCESES", "; did you mean the setting PROCESSES?"),
+        ("UWSGI_FOO", ""),
+    ],
+)
+def test_a_variable_that_is_no_option_of_uwsgi_is_an_error_that_names_the_most_similar_setting(
+    name: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "_uwsgi_options", lambda: {"harakiri"})
+    assert checks.uwsgi_variables({name: "2", "UWSGI_HARAKIRI": "9"}) == [f"{name} is not an option of uWSGI{hint}"]
 
 
 @pytest.mark.parametrize("name", ["UWSGI_MULES", "UWSGI_FARM", "UWSGI_SPOOLER", "UWSGI_SPOOLER_PROCESSES"])
