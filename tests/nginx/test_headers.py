@@ -118,6 +118,12 @@ def test_a_header_of_the_app_that_nginx_also_sets_is_sent_once(scripted: Contain
     assert respond(scripted, f"{name}:12").headers[name] == "12"
 
 
+@pytest.mark.parametrize("status", ["429", "503"])
+def test_a_429_or_503_of_the_app_gets_no_retry_after(scripted: Container, status: str) -> None:
+    got = respond(scripted, status=status)
+    assert (got.status_code, got.headers.get("Retry-After")) == (int(status), None)
+
+
 def test_the_response_has_the_request_id_of_the_log(scripted: Container) -> None:
     request_id = respond(scripted, "X-Request-ID:mine").headers["X-Request-ID"]
     assert re.fullmatch("[0-9a-f]{32}", request_id)
