@@ -191,6 +191,12 @@ def test_a_client_that_accepts_json_gets_errors_as_json(scripted: Container) -> 
     assert got.json() == {"status": 413, "request_id": got.headers["X-Request-ID"]}
 
 
+@pytest.mark.parametrize("accept", ["text/html,application/json;q=0.9", "text/html, application/ld+json", "*/*", ""])
+def test_other_clients_get_errors_as_html(scripted: Container, accept: str) -> None:
+    got = scripted.get("/static/.env", headers={"Accept": accept})
+    assert (got.status_code, got.headers["Content-Type"]) == (404, "text/html")
+
+
 def test_error_pages_in_the_apps_folder_errors_replace_ours(start: Start, tmp_path: Path) -> None:
     (tmp_path / "routes.py").write_text((APPS / "scripted/routes.py").read_text())
     (tmp_path / "errors").mkdir()
