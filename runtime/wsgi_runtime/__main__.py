@@ -61,13 +61,12 @@ def check_settings() -> tuple[Settings, list[str]]:
     """Drop privileges, and return the settings with the problems that any container can have."""
     logs.take_over()
     problems = checks.drop_privileges() + checks.folder_problems()
-    logs.text_format = os.environ.get("LOG_FORMAT") == "text"
     try:
         settings = load()
-        logs.text_format = settings.LOG_FORMAT == "text"
     except BadSettings as error:
         problems += error.problems
-        settings = Settings.model_construct()  # the other checks use the defaults
+        settings = error.settings
+    logs.text_format = settings.LOG_FORMAT == "text"
     return settings, [*problems, *environment.from_files(os.environ)[1].values()]
 
 
@@ -103,7 +102,7 @@ def run(command: list[str]) -> NoReturn:
         settings = load()
     except BadSettings as error:
         print("warning: " + "; ".join(error.problems), file=sys.stderr)
-        settings = Settings.model_construct()
+        settings = error.settings
     for problem in environment.from_files(os.environ)[1].values():
         print(f"warning: {problem}", file=sys.stderr)
     environ = environment.for_app({**os.environ, **settings.profile_secrets()}, settings.values())

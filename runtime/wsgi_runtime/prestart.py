@@ -38,5 +38,5 @@ def static_problem(values: Mapping[str, str]) -> str:
     if folder != DEFAULT_STATIC_PATH and not Path(folder).is_dir():
         return f"STATIC_PATH is {folder!r}: {NO_FOLDER}"
     if index != "off" and not Path(folder, "index.html").is_file():
-        return f"STATIC_INDEX is {index}: there is no index.html in {folder}"
+        return f"STATIC_INDEX is {index}: there is no index.html in {folder} (STATIC_PATH)"
     return ""

@@ -118,6 +118,12 @@ def test_a_header_of_the_app_that_nginx_also_sets_is_sent_once(scripted: Contain
     assert respond(scripted, f"{name}:12").headers[name] == "12"
 
 
+@pytest.mark.parametrize("status", ["429", "503"])
+def test_a_429_or_503_of_the_app_gets_no_retry_after(scripted: Container, status: str) -> None:
+    got = respond(scripted, status=status)
+    assert (got.status_code, got.headers.get("Retry-After")) == (int(status), None)
+
+
 def test_the_response_has_the_request_id_of_the_log(scripted: Container) -> None:
     request_id = respond(scripted, "X-Request-ID:mine").headers["X-Request-ID"]
     assert re.fullmatch("[0-9a-f]{32}", request_id)
@@ -183,6 +189,12 @@ def test_a_client_that_accepts_json_gets_errors_as_json(scripted: Container) -> 
     got = requests.post(scripted.url("/"), data=b"x" * 2000, headers={"Accept": "application/json"}, timeout=5)
     assert (got.status_code, got.headers["Content-Type"]) == (413, "application/json")
     assert got.json() == {"status": 413, "request_id": got.headers["X-Request-ID"]}
+
+
+@pytest.mark.parametrize("accept", ["text/html,application/json;q=0.9", "text/html, application/ld+json", "*/*", ""])
+def test_other_clients_get_errors_as_html(scripted: Container, accept: str) -> None:
+    got = scripted.get("/static/.env", headers={"Accept": accept})
+    assert (got.status_code, got.headers["Content-Type"]) == (404, "text/html")
 
 
 def test_error_pages_in_the_apps_folder_errors_replace_ours(start: Start, tmp_path: Path) -> None:

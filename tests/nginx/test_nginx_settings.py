@@ -44,3 +44,17 @@ def test_a_value_that_nginx_would_refuse_ends_the_container_with_78(start: Start
 def test_the_longest_word_of_a_map_does_not_depend_on_the_cpu(start: Start) -> None:
     """By default the limit is the length of the CPU's cache line, which is 32 bytes for QEMU's arm64."""
     assert "map_hash_bucket_size 128;" in start(SCRIPTED).wait().exec("cat", "/run/nginx.conf")
+
+
+def test_problems_that_different_checks_find_are_reported_together(start: Start) -> None:
+    bad = {
+        "PORT": "eighty",
+        "STATIC_PATH": "/nowhere",
+        "TLS_CERT": "/nowhere/tls.crt",
+        "TLS_KEY": "/nowhere/tls.key",
+        "UWSGI_NONSENSE": "1",
+    }
+    container = start(*(f"--env={name}={value}" for name, value in bad.items()))
+    assert container.exit_code() == 78
+    (line,) = container.log.splitlines()
+    assert [name for name in bad if f"{name} is " not in line] == []

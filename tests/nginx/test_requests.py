@@ -88,6 +88,26 @@ def test_the_access_log_has_the_method_of_a_request_that_gets_an_error_page(prob
     assert methods() == ["POST"]
 
 
+@pytest.mark.parametrize(
+    ("method", "target", "status"),
+    [("GET", "/%zz", 400), ("get", "/lower", 400), ("OPTIONS", "*", 400), ("POST", f"/{'a' * 70_000}", 414)],
+)
+def test_the_access_log_has_method_and_path_of_a_request_line_that_nginx_refuses(
+    method: str, target: str, status: int, probe: Container
+) -> None:
+    answer = exchange(probe, f"{method} {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+
+    def lines() -> list[dict[str, object]]:
+        request_id = answer.partition(b"X-Request-ID: ")[2][:32].decode()
+        return [line for line in probe.lines if line.get("request_id") == request_id]
+
+    until(lines, "the request is logged")
+    (line,) = lines()
+    assert line["method"] == method
+    assert line["path"] == target or (status == 414 and re.fullmatch("/a+", str(line["path"])))
+
+
 def test_the_metrics_have_the_method_of_a_request_that_gets_an_error_page(probe: Container) -> None:
     requests.put(probe.url("/"), data=b"x" * 2000, timeout=5)
     key = ("wsgi_requests_total", "method=PUT", "status=4xx")

@@ -96,6 +96,15 @@ def test_byte_ranges_are_served(served: Container, ranges: str, status: int, con
     assert content is None or response.content == content
 
 
+def test_a_range_beyond_the_end_gets_a_416_with_our_error_page(served: Container) -> None:
+    headers = {"Range": "bytes=99999-", "Accept-Encoding": "identity"}
+    page = served.get("/static/style.css", headers=headers)
+    assert page.headers["X-Request-ID"] in page.text
+    assert page.headers["Content-Range"] == f"bytes */{len(STYLE)}"
+    data = served.get("/static/style.css", headers=headers | {"Accept": "application/json"})
+    assert data.json() == {"status": 416, "request_id": data.headers["X-Request-ID"]}
+
+
 def test_several_ranges_are_served_as_multipart_byteranges(served: Container) -> None:
     response = served.get("/static/style.css", headers={"Range": "bytes=0-3,5-5", "Accept-Encoding": "identity"})
     assert response.status_code == 206

@@ -103,6 +103,14 @@ def test_supervisorctl_reload_reloads_the_app(start: Start) -> None:
     assert container.running
 
 
+def test_supervisorctl_update_changes_no_program(start: Start) -> None:
+    container = start(FAULTY).wait()
+    before = container.exec("supervisorctl", "pid", "all")
+    container.exec("supervisorctl", "update")
+    assert container.exec("supervisorctl", "pid", "all") == before
+    assert container.get("/quick").ok
+
+
 def test_large_request_headers_take_no_memory_of_pid_1(start: Start) -> None:
     container = start(FAULTY, "--env=PROCESSES=1", "--env=THREADS=256").wait()
 

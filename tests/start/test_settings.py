@@ -158,6 +158,35 @@ def test_all_bad_values_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) ->
     assert [problem.split()[0] for problem in problems()] == list(BAD)
 
 
+@pytest.mark.parametrize(
+    ("bad", "contradiction"),
+    [
+        (("DEBUG", "maybe"), ("HTTPS_PORT", "444")),
+        (("PORT", "9090"), ("TLS_CERT", "/etc/hostname")),
+        (("PROFILE", "nonsense"), ("STATIC_INDEX", "on")),
+    ],
+)
+def test_a_setting_that_contradicts_another_is_reported_beside_a_bad_value(
+    bad: tuple[str, str], contradiction: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in bad, contradiction:
+        monkeypatch.setenv(name, value)
+    _, problem = problems()
+    assert problem.startswith(contradiction[0])
+
+
+@pytest.mark.parametrize(
+    ("bad", "other"), [("TLS_CERT", "TLS_KEY"), ("TLS_CERT", "HTTPS_PORT"), ("STATIC_PATH", "STATIC_INDEX")]
+)
+def test_a_setting_that_only_contradicts_the_default_of_a_bad_one_is_not_reported(
+    bad: str, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(bad, "relative")
+    monkeypatch.setenv(other, {"TLS_KEY": "/etc/hostname", "HTTPS_PORT": "444", "STATIC_INDEX": "on"}[other])
+    (problem,) = problems()
+    assert problem.startswith(f"{bad} is 'relative'")
+
+
 def test_an_unknown_key_in_the_profile_is_reported_with_the_most_similar_setting(config: Path) -> None:
     (config / "profiles/production.yaml").write_text("THREAD: 2")
     (problem,) = problems()
@@ -191,8 +220,10 @@ def test_yaml_booleans_numbers_and_nulls_are_accepted_for_settings_that_are_text
 
 def test_a_profile_must_not_set_profile(config: Path) -> None:
     """The setting would have no effect."""
-    (config / "profiles/production.yaml").write_text("PROFILE: production")
-    assert "PROFILE" in problems()[0]
+    (config / "profiles/production.yaml").write_text("PROFILE: production\nTHREADS: 0")
+    profile, threads = problems()
+    assert "PROFILE" in profile
+    assert threads.startswith("THREADS is 0")
 
 
 @pytest.mark.parametrize("file", sorted(path.name for path in (REPO / "profiles").iterdir()))
@@ -337,12 +368,33 @@ def test_variables_that_kubernetes_sets_for_a_service_named_uwsgi_are_dropped(na
 
 @pytest.mark.parametrize(
     ("name", "setting"),
-    [("UWSGI_THREADS", "the setting THREADS"), ("UWSGI_PROCESSES", "the setting PROCESSES"), ("UWSGI_MASTER", "")],
+    [
+        ("UWSGI_THREADS", "the setting THREADS"),
+        ("UWSGI_PROCESSES", "the setting PROCESSES"),
+        ("UWSGI_LAZY_APPS", "the setting PRELOAD"),
+        ("UWSGI_MASTER", ""),
+    ],
 )
 def test_an_option_of_uwsgi_that_uwsgi_ini_sets_is_an_error_that_names_our_setting(name: str, setting: str) -> None:
     (problem,) = checks.uwsgi_variables({name: "2"})
     assert problem.startswith(f"{name} has no effect: ")
     assert setting in problem
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("UWSGI_APP", "; did you mean the setting APP?"),
+        ("UWSGI_REQUEST_TIMEOUT", "; did you mean the setting REQUEST_TIMEOUT?"),
+        ("UWSGI_PROCESES", "; did you mean the setting PROCESSES?"),
+        ("UWSGI_FOO", ""),
+    ],
+)
+def test_a_variable_that_is_no_option_of_uwsgi_is_an_error_that_names_the_most_similar_setting(
+    name: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "_uwsgi_options", lambda: {"harakiri"})
+    assert checks.uwsgi_variables({name: "2", "UWSGI_HARAKIRI": "9"}) == [f"{name} is not an option of uWSGI{hint}"]
 
 
 @pytest.mark.parametrize("name", ["UWSGI_MULES", "UWSGI_FARM", "UWSGI_SPOOLER", "UWSGI_SPOOLER_PROCESSES"])

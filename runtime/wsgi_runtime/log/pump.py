@@ -70,13 +70,13 @@ class Output:
         """Lines that were dropped since the start."""
 
     def add(self, lines: list[bytes]) -> None:
-        """Write lines, or buffer them."""
+        """Write lines, or buffer them. Empty ones, which signals cause, are ignored."""
         self.flush()
         if self._unreported and len(self._buffer) < MAX_BUFFER_BYTES // 2:
             message = f"{self._unreported} log lines dropped: the reader of the container's output was too slow"
             lines.insert(0, line("warning", "supervisord", message))
             self._unreported = 0
-        for each in lines:
+        for each in filter(None, lines):
             if self._text:
                 each = as_text(parse(each) or parse(printed("app")(each[:-1])), self._color)
             if len(self._buffer) + len(each) <= MAX_BUFFER_BYTES:

@@ -7,11 +7,12 @@ import re
 import socket
 import subprocess
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 from wsgi_runtime import APP, CONFIG, RUN, environment, procfile
 from wsgi_runtime.start import files
-from wsgi_runtime.start.settings import Settings
+from wsgi_runtime.start.settings import Settings, names
 
 UWSGI = "/usr/local/bin/uwsgi"
 USER, GROUP = 10001, 0
@@ -29,6 +30,7 @@ UWSGI_SUCCESSORS = {
     **dict.fromkeys(("processes", "workers"), "use the setting PROCESSES"),
     "cheap": "use the setting PROCESSES, which is a fixed number",
     "async": "use the setting GREENLETS",
+    "lazy-apps": "use the setting PRELOAD",
 }
 """Replacement of an option of uWSGI that would break the container or have no effect."""
 
@@ -82,15 +84,18 @@ def uwsgi_variables(environ: Mapping[str, str]) -> list[str]:
         elif use:
             problems.append(f"{name} is not supported: {use}")
         elif option not in _uwsgi_options():
-            problems.append(f"{name} is not an option of uWSGI")
+            settings = [each for field in Settings.model_fields for each in names(field)]
+            meant = get_close_matches(name.removeprefix("UWSGI_"), settings, 1)
+            hint = f"; did you mean the setting {meant[0]}?" if meant else ""
+            problems.append(f"{name} is not an option of uWSGI{hint}")
     return problems
 
 
 def preload_problems(environ: Mapping[str, str], settings: Settings) -> list[str]:
     """Return the problems of variables that start uWSGI's mules or spooler, which lack the app's functions then."""
-    names = [name for name in environ if re.fullmatch("UWSGI_(MULES|FARM|SPOOLER.*)", name)]
+    given = [name for name in environ if re.fullmatch("UWSGI_(MULES|FARM|SPOOLER.*)", name)]
     reason = f"otherwise only uWSGI's workers load the app. Or use a process type in {procfile.PATH}"
-    return [] if settings.PRELOAD is True else [f"{name} needs PRELOAD=on: {reason}" for name in names]
+    return [] if settings.PRELOAD is True else [f"{name} needs PRELOAD=on: {reason}" for name in given]
 
 
 def tiangolo_problems(environ: Mapping[str, str], settings: Settings) -> list[str]:

@@ -30,7 +30,7 @@ def optional_files(named: dict[str, str]) -> dict[str, bool]:
         "admin.conf": named["ADMIN_PORT"] != "0",
         "cache.conf": named["CACHE"] == "1",
         "prefix.conf": named["URL_PREFIX"] != "",
-        "tls.conf": "TLS_CERT" in named,
+        "tls.conf": {"TLS_CERT", "TLS_KEY"} <= named.keys(),
     }
 
 

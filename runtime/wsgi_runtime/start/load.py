@@ -1,6 +1,7 @@
 """Load the settings, and describe those that are wrong."""
 
 import os
+import re
 from difflib import get_close_matches
 from typing import Any
 
@@ -12,11 +13,15 @@ from wsgi_runtime.start.sources import Problem
 
 
 class BadSettings(Exception):
-    """The container must not start; `problems` has one sentence for each problem."""
+    """The container must not start.
 
-    def __init__(self, problems: list[str]) -> None:
+    `problems` has one sentence for each problem. In `settings`, a setting with a problem has its default.
+    """
+
+    def __init__(self, problems: list[str], settings: Settings) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+        self.settings = settings
 
 
 def load() -> Settings:
@@ -24,30 +29,39 @@ def load() -> Settings:
 
     Raises BadSettings with each setting that is wrong: its name, what it got and what it takes.
     """
+    values = Settings.from_sources()
+    problems: list[str] = []
+    wrong: set[str] = set()
     try:
-        return Settings.from_sources()
+        settings = Settings(**values)
     except ValidationError as error:
-        problems = [problem for detail in error.errors() for problem in _problems(detail)]
-        raise BadSettings(list(dict.fromkeys(problems))) from None
+        problems = [_problem(detail) for detail in error.errors()]
+        wrong = {str(detail["loc"][0]) for detail in error.errors()}
+        if "ADMIN_PORT" in wrong:  # PORT may be the default of ADMIN_PORT
+            values.pop("PORT", None)
+        settings = Settings(**{name: value for name, value in values.items() if name not in wrong})
+    # A combination with a setting that is wrong was not checked: its value is the default.
+    problems += [each for each in settings.wrong_combinations() if wrong.isdisjoint(re.findall("[A-Z_]+", each))]
+    if problems:
+        raise BadSettings(list(dict.fromkeys(problems)), settings)
+    return settings
 
 
-def _problems(detail: Any) -> list[str]:
-    """Return the problems that one error of pydantic stands for. Alternatives of a union give the same sentence."""
+def _problem(detail: Any) -> str:
+    """Return one error of pydantic as a sentence. Alternatives of a union give the same sentence."""
     reason = detail["msg"].removeprefix("Value error, ")
-    if not detail["loc"]:  # from the check of combinations
-        return list(reason.splitlines())
     if isinstance(detail["input"], Problem):
-        return [detail["input"]]
+        return detail["input"]
     name = str(detail["loc"][0])
     if detail["type"] == "extra_forbidden":
         meant = get_close_matches(name, Settings.model_fields, 1)
-        return [f"{name} in the profile is not a setting" + (f"; did you mean {meant[0]}?" if meant else "")]
+        return f"{name} in the profile is not a setting" + (f"; did you mean {meant[0]}?" if meant else "")
     schema = Settings.model_json_schema(by_alias=False)["properties"][name]
     if detail["type"] != "value_error":
         reason = f"must be {_takes(schema)}"
     value = "(hidden)" if "'format': 'password'" in str(schema) else shown(detail["input"])
     given = next((each for each in names(name) if os.environ.get(each)), name)
-    return [f"{given} is {value}: {reason}"]
+    return f"{given} is {value}: {reason}"
 
 
 def _takes(schema: dict[str, Any]) -> str:

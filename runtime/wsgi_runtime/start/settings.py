@@ -15,7 +15,6 @@ from pydantic import (
     SecretStr,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
 from wsgi_runtime import prestart
@@ -176,8 +175,8 @@ class Settings(BaseModel):
             raise ValueError("must differ from PORT, or be 0 to turn it off")
         return port
 
-    @model_validator(mode="after")
-    def _check_combinations(self) -> "Settings":
+    def wrong_combinations(self) -> list[str]:
+        """Return a problem for each setting that contradicts another one, or has no effect without it."""
         given = self.model_fields_set
         problems = []
         if self.GREENLETS and "THREADS" in given:
@@ -196,19 +195,17 @@ class Settings(BaseModel):
             problems.append("HTTPS_PORT has no effect without TLS_CERT and TLS_KEY")
         if self.TLS_CERT is not None and self.HTTPS_PORT in (self.PORT, self.ADMIN_PORT):
             problems.append(f"HTTPS_PORT is {self.HTTPS_PORT}: must differ from PORT and ADMIN_PORT")
-        if problems:
-            raise ValueError("\n".join(problems))
-        return self
+        return problems
 
     @classmethod
-    def from_sources(cls) -> "Settings":
-        """Return the settings of this container. Raises pydantic's ValidationError if one is wrong."""
+    def from_sources(cls) -> dict[str, Any]:
+        """Return the values that the sources of this container have for the settings, or Problems, by name."""
         settings = [names(name) for name in cls.model_fields]
         by_alias = {alias: name for name, *aliases in settings for alias in aliases}
         values: dict[str, Any] = {}
         for source in reversed(sources.by_precedence(settings, cls.model_fields["PROFILE"].default)):
             values |= {by_alias.get(name, name): value for name, value in source.items()}
-        return cls(**values)
+        return values
 
     @field_validator("*", mode="before")
     @classmethod

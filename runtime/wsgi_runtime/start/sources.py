@@ -69,7 +69,7 @@ def profile(name: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         return {"PROFILE": Problem(f"the profile {path} must be a mapping of settings to values, such as THREADS: 4")}
     if "PROFILE" in content:
-        return {"PROFILE": Problem(f"the profile {path} sets PROFILE, which has no effect in a profile; remove it")}
+        content["PROFILE"] = Problem(f"the profile {path} sets PROFILE, which has no effect in a profile; remove it")
     return {str(key): value for key, value in content.items()}
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def problem(certificate: str, key: str) -> list[str]:
-    """Return the problem of these two PEM files, if there is one.
+    """Return the problems of these two PEM files.
 
     It is found by a TLS handshake in memory with a client that trusts only this certificate.
     """
@@ -14,11 +14,14 @@ def problem(certificate: str, key: str) -> list[str]:
     client_side.check_hostname = False
     client_side.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     client_side.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    problems = []
     for name, path in ("TLS_CERT", certificate), ("TLS_KEY", key):
         try:
             Path(path).read_bytes()
         except OSError as error:
-            return [f"{name} is {path}: {error.strerror}"]
+            problems.append(f"{name} is {path}: {error.strerror}")
+    if problems:
+        return problems
     try:
         client_side.load_verify_locations(certificate)
     except ssl.SSLError:

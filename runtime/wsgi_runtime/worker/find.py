@@ -91,7 +91,8 @@ def _named(module: ModuleType, expression: str, setting: str) -> Callable[..., A
     try:
         value = operator.attrgetter(name)(module)
     except AttributeError:
-        raise AppNotFound(f"APP is {setting!r}: {module.__name__} has no {name}, but {_contents(module)}") from None
+        found = _contents(module)
+        raise AppNotFound(f"APP is {setting!r}: {module.__name__} has no {name}. Found there: {found}") from None
     if parenthesis:
         args, keywords = _arguments(expression, setting)
         return _called(value, args, keywords, setting)
