@@ -11,6 +11,7 @@ from pathlib import Path
 
 import fastjsonschema
 import pytest
+import requests
 
 from conftest import DEADLINE, REPO, Container, build, docker, until
 
@@ -297,6 +298,16 @@ def test_health_checks_are_not_logged(talkative: Container) -> None:
 
 
 # --- Settings ---
+
+
+def test_a_large_upload_is_no_warning(container: Container) -> None:
+    requests.post(container.url("/large-upload"), data=bytes(5_000_000), timeout=DEADLINE)
+
+    def buffered() -> list[str]:
+        return [line["level"] for line in lines(container) if "buffered" in line["message"]]
+
+    until(buffered, "Nginx has logged it")
+    assert buffered() == ["info"]
 
 
 def test_log_level_drops_less_severe_lines_of_app_and_container(start: Start) -> None:

@@ -15,6 +15,9 @@ PIPE_BUF = 4096
 NGINX_ERROR = re.compile(r"(?:nginx:|\S+ \S+) \[(\w+)\] (?:\d+#\d+: )?(.*)")
 NGINX_LEVELS = {"notice": "info", "warn": "warning", "crit": "critical", "alert": "critical", "emerg": "critical"}
 
+# Nginx warns of each body that does not fit into its buffer, which is normal for an upload.
+NGINX_NORMAL = re.compile(r"\*\d+ an? [a-z ]+ is buffered to a temporary file ")
+
 # uWSGI has no levels. It prints these words when a worker dies, the queue is full, or a system call fails.
 UWSGI_ERROR = re.compile(r"DAMN|!!!|\b[Ee]rror\b|unable to ")
 
@@ -38,7 +41,8 @@ def nginx_error(text: bytes) -> bytes:
     """Convert a line of Nginx's error log."""
     message = text.decode(errors="replace")
     if match := NGINX_ERROR.fullmatch(message):
-        return line(NGINX_LEVELS.get(match[1], match[1]), "nginx", match[2])
+        level = "info" if NGINX_NORMAL.match(match[2]) else NGINX_LEVELS.get(match[1], match[1])
+        return line(level, "nginx", match[2])
     return line("error", "nginx", message)
 
 
