@@ -60,12 +60,15 @@ class Listeners:
                 listener.setsockopt(socket.SOL_SOCKET, SO_BINDTOIFINDEX, NO_INTERFACE)
 
     def have_waiting_connections(self) -> bool:
-        """Return True if Nginx has still to accept a connection (tcp(7), TCP_INFO: tcpi_unacked of a listener)."""
+        """Return True if Nginx has still to accept a connection (tcp(7), TCP_INFO: tcpi_unacked of a listener).
+
+        False where the kernel or a sandbox, such as QEMU, does not tell.
+        """
         for fd in self.fds:
-            with socket.socket(fileno=os.dup(fd)) as listener:
+            with contextlib.suppress(OSError, struct.error), socket.socket(fileno=os.dup(fd)) as listener:
                 info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCPI_UNACKED_OFFSET + 4)
-            if struct.unpack_from("I", info, TCPI_UNACKED_OFFSET)[0]:
-                return True
+                if struct.unpack_from("I", info, TCPI_UNACKED_OFFSET)[0]:
+                    return True
         return False
 
     def close(self) -> None:
