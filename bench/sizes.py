@@ -67,7 +67,7 @@ def comparison(growth: dict[str, Any]) -> str:
                 (f"{clients} clients, one core", 1 / (seconds / clients), seconds, erlang_p99(seconds, clients), cell)
             )
     for text, cell in growth["threads, each request waits"].items():
-        slots = 2 * int(text)  # two processes
+        slots = int(text)  # one process, as on one CPU by default
         seconds = WAIT_CLIENTS * WAIT_SECONDS / slots
         rows.append(
             (f"{WAIT_CLIENTS} clients, {slots} threads that wait 0.1 s", slots / WAIT_SECONDS, seconds, seconds, cell)
