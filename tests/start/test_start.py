@@ -35,13 +35,14 @@ def app(environ, start_response):
     ],
     ids=["syntax error", "missing package", "exception", "SystemExit", "no app", "not callable"],
 )
-def test_an_app_that_fails_to_import_ends_the_container_with_22_within_5_seconds_after_one_error(
+def test_an_app_that_fails_to_import_ends_the_container_with_22_after_one_error(
     start: Start, app: App, code: str, expected: str
 ) -> None:
+    """It takes a second, or 5 on a busy machine. A second try would log a second error."""
     began = time.monotonic()
     container = start(app(code), "--env=PROCESSES=1")
     assert container.exit_code() == 22
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     severe = [line for line in container.lines if line["level"] in ("error", "critical")]
     (error,) = (line for line in severe if line["source"] != "supervisord")
     assert expected in str(error.get("exc_info", error["message"]))
