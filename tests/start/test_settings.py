@@ -152,6 +152,18 @@ def test_a_bad_value_is_reported_with_its_name_and_value(
     assert problem.startswith(f"{name} is {value!r}: ")
 
 
+@pytest.mark.parametrize(
+    ("bad", "other"), [(("PORT", "eighty"), ("ADMIN_PORT", "80")), (("ADMIN_PORT", "x"), ("PORT", "9090"))]
+)
+def test_a_port_that_is_the_default_of_a_bad_one_is_no_problem(
+    bad: tuple[str, str], other: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in bad, other:
+        monkeypatch.setenv(name, value)
+    (problem,) = problems()
+    assert problem.startswith(f"{bad[0]} is {bad[1]!r}: ")
+
+
 def test_all_bad_values_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, (value, *_) in BAD.items():
         monkeypatch.setenv(name, value)

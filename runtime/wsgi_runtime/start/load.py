@@ -11,6 +11,9 @@ from wsgi_runtime.environment import shown
 from wsgi_runtime.start.settings import Settings, names
 from wsgi_runtime.start.sources import Problem
 
+PORTS = {"PORT", "ADMIN_PORT"}
+"""Settings that must differ, which Settings itself checks."""
+
 
 class BadSettings(Exception):
     """The container must not start.
@@ -29,7 +32,7 @@ def load() -> Settings:
 
     Raises BadSettings with each setting that is wrong: its name, what it got and what it takes.
     """
-    values = Settings.from_sources()
+    values = Settings.values_of_sources()
     problems: list[str] = []
     wrong: set[str] = set()
     try:
@@ -37,9 +40,9 @@ def load() -> Settings:
     except ValidationError as error:
         problems = [_problem(detail) for detail in error.errors()]
         wrong = {str(detail["loc"][0]) for detail in error.errors()}
-        if "ADMIN_PORT" in wrong:  # PORT may be the default of ADMIN_PORT
-            values.pop("PORT", None)
-        settings = Settings(**{name: value for name, value in values.items() if name not in wrong})
+        # PORT may be the default of ADMIN_PORT, and the other way round.
+        left_out = wrong | PORTS if wrong & PORTS else wrong
+        settings = Settings(**{name: value for name, value in values.items() if name not in left_out})
     # A combination with a setting that is wrong was not checked: its value is the default.
     problems += [each for each in settings.wrong_combinations() if wrong.isdisjoint(re.findall("[A-Z_]+", each))]
     if problems:

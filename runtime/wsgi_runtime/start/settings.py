@@ -198,7 +198,7 @@ class Settings(BaseModel):
         return problems
 
     @classmethod
-    def from_sources(cls) -> dict[str, Any]:
+    def values_of_sources(cls) -> dict[str, Any]:
         """Return the values that the sources of this container have for the settings, or Problems, by name."""
         settings = [names(name) for name in cls.model_fields]
         by_alias = {alias: name for name, *aliases in settings for alias in aliases}
