@@ -138,6 +138,12 @@ def test_what_cannot_be_shared_is_named_if_the_app_is_preloaded(start: Start, ap
     assert answer(container)[1] != answer(container)[2], "the master has loaded the app"
 
 
+def test_the_warning_obeys_log_level(start: Start, app: App) -> None:
+    container = start(app(OPENS + CODE), "--env=PRELOAD=on", "--env=LOG_LEVEL=error").wait()
+    until(lambda: "ready in" in container.log, "uWSGI has logged its start")
+    assert "PRELOAD" not in container.log
+
+
 def test_auto_loads_such_an_app_in_each_worker(start: Start, app: App, tmp_path: Path) -> None:
     container = start(app(OPENS + CODE), "--env=PRELOAD=auto", "--env=PROCESSES=2", *HARDENED).wait()
     until(lambda: "each worker loads the app (PRELOAD=auto)" in container.log, "the reason is logged")

@@ -160,6 +160,6 @@ class Replacement:
 def _has_workers(process: Any, bank: Any) -> bool:
     """Return True if the master has forked a worker, which may take long until it writes to the scoreboard."""
     try:
-        return bool(children(process.pid)) or any(worker.starts for worker in bank.workers)
+        return any(worker.starts for worker in bank.workers) or bool(children(process.pid))
     except OSError:  # some kernels and sandboxes have no such file
         return True

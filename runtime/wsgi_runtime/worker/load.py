@@ -105,8 +105,7 @@ def check_preload(opened: str) -> None:
             "share the rest. Open it in a function of uwsgidecorators.postfork, or set PRELOAD=auto",
         )
         return
-    if settings["LOG_LEVEL"] in ("debug", "info"):
-        log("info", f"each worker loads the app (PRELOAD=auto), which has opened this while it was imported: {opened}")
+    log("info", f"each worker loads the app (PRELOAD=auto), which has opened this while it was imported: {opened}")
     os.set_inheritable(scoreboard.SCOREBOARD_FD, True)
     os.execv("/usr/local/bin/uwsgi", ["uwsgi", "--ini", "/run/uwsgi.ini", "--ini", "/run/uwsgi.ini:lazy"])
 
@@ -153,7 +152,7 @@ def import_app(announce: bool):
             fingerprints.use_fingerprints(app)
         if settings["URL_PREFIX"] and app.config.get("APPLICATION_ROOT") == "/":
             app.config["APPLICATION_ROOT"] = settings["URL_PREFIX"]  # the path of its session cookie
-    if announce and settings["LOG_LEVEL"] in ("debug", "info"):
+    if announce:
         log("info", f"loaded the app {name}")
     return app
 
@@ -200,8 +199,9 @@ def report_failure() -> None:
 
 
 def log(level: str, message: str) -> None:
-    """Log a message in the name of uWSGI."""
-    os.write(logging.STDOUT, logs.line(level, "uwsgi", message))
+    """Log a message in the name of uWSGI, unless it is less severe than LOG_LEVEL."""
+    if logs.LEVELS.index(level) >= logs.LEVELS.index(settings["LOG_LEVEL"]):
+        os.write(logging.STDOUT, logs.line(level, "uwsgi", message))
 
 
 app = load() if is_lazy else preload()
